@@ -1,0 +1,1 @@
+"""The stubs of the Imprest API, generated from proto/imprest."""

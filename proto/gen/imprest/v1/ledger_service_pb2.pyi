@@ -1,0 +1,231 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.type import money_pb2 as _money_pb2
+from imprest.v1 import balance_pb2 as _balance_pb2
+from imprest.v1 import charge_pb2 as _charge_pb2
+from imprest.v1 import errors_pb2 as _errors_pb2
+from imprest.v1 import reservation_pb2 as _reservation_pb2
+from imprest.v1 import transaction_pb2 as _transaction_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ReserveRequest(_message.Message):
+    __slots__ = ("account_id", "idempotency_key", "call_id", "amount", "min_amount", "ttl", "on_expiry", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    MIN_AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    ON_EXPIRY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    idempotency_key: str
+    call_id: str
+    amount: _money_pb2.Money
+    min_amount: _money_pb2.Money
+    ttl: _duration_pb2.Duration
+    on_expiry: _reservation_pb2.OnExpiry
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, account_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., call_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., min_amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_expiry: _Optional[_Union[_reservation_pb2.OnExpiry, str]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class ReserveResponse(_message.Message):
+    __slots__ = ("reservation", "balance", "final_unit", "replayed")
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    FINAL_UNIT_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    reservation: _reservation_pb2.Reservation
+    balance: _balance_pb2.Balance
+    final_unit: bool
+    replayed: bool
+    def __init__(self, reservation: _Optional[_Union[_reservation_pb2.Reservation, _Mapping]] = ..., balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., final_unit: bool = ..., replayed: bool = ...) -> None: ...
+
+class ExtendRequest(_message.Message):
+    __slots__ = ("reservation_id", "idempotency_key", "new_total", "used_so_far", "ttl")
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    NEW_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    USED_SO_FAR_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    reservation_id: str
+    idempotency_key: str
+    new_total: _money_pb2.Money
+    used_so_far: _money_pb2.Money
+    ttl: _duration_pb2.Duration
+    def __init__(self, reservation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., new_total: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., used_so_far: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ExtendResponse(_message.Message):
+    __slots__ = ("reservation", "balance", "final_unit", "replayed", "denial_reason")
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    FINAL_UNIT_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    DENIAL_REASON_FIELD_NUMBER: _ClassVar[int]
+    reservation: _reservation_pb2.Reservation
+    balance: _balance_pb2.Balance
+    final_unit: bool
+    replayed: bool
+    denial_reason: _errors_pb2.ErrorReason
+    def __init__(self, reservation: _Optional[_Union[_reservation_pb2.Reservation, _Mapping]] = ..., balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., final_unit: bool = ..., replayed: bool = ..., denial_reason: _Optional[_Union[_errors_pb2.ErrorReason, str]] = ...) -> None: ...
+
+class CommitRequest(_message.Message):
+    __slots__ = ("reservation_id", "idempotency_key", "amount", "final", "effective_time")
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    reservation_id: str
+    idempotency_key: str
+    amount: _money_pb2.Money
+    final: bool
+    effective_time: _timestamp_pb2.Timestamp
+    def __init__(self, reservation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., final: bool = ..., effective_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class CommitResponse(_message.Message):
+    __slots__ = ("reservation", "balance", "charge", "transaction_id", "late", "replayed")
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    CHARGE_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    LATE_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    reservation: _reservation_pb2.Reservation
+    balance: _balance_pb2.Balance
+    charge: _charge_pb2.ChargeBreakdown
+    transaction_id: str
+    late: bool
+    replayed: bool
+    def __init__(self, reservation: _Optional[_Union[_reservation_pb2.Reservation, _Mapping]] = ..., balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., charge: _Optional[_Union[_charge_pb2.ChargeBreakdown, _Mapping]] = ..., transaction_id: _Optional[str] = ..., late: bool = ..., replayed: bool = ...) -> None: ...
+
+class VoidRequest(_message.Message):
+    __slots__ = ("reservation_id", "idempotency_key", "reason")
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reservation_id: str
+    idempotency_key: str
+    reason: str
+    def __init__(self, reservation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class VoidResponse(_message.Message):
+    __slots__ = ("reservation", "balance", "replayed")
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    reservation: _reservation_pb2.Reservation
+    balance: _balance_pb2.Balance
+    replayed: bool
+    def __init__(self, reservation: _Optional[_Union[_reservation_pb2.Reservation, _Mapping]] = ..., balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., replayed: bool = ...) -> None: ...
+
+class ChargeRequest(_message.Message):
+    __slots__ = ("account_id", "idempotency_key", "call_id", "amount", "effective_time", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    idempotency_key: str
+    call_id: str
+    amount: _money_pb2.Money
+    effective_time: _timestamp_pb2.Timestamp
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, account_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., call_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., effective_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class ChargeResponse(_message.Message):
+    __slots__ = ("balance", "charge", "transaction_id", "replayed")
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    CHARGE_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    balance: _balance_pb2.Balance
+    charge: _charge_pb2.ChargeBreakdown
+    transaction_id: str
+    replayed: bool
+    def __init__(self, balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., charge: _Optional[_Union[_charge_pb2.ChargeBreakdown, _Mapping]] = ..., transaction_id: _Optional[str] = ..., replayed: bool = ...) -> None: ...
+
+class RefundRequest(_message.Message):
+    __slots__ = ("transaction_id", "reservation_id", "idempotency_key", "amount", "reason", "reverse_cost")
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REVERSE_COST_FIELD_NUMBER: _ClassVar[int]
+    transaction_id: str
+    reservation_id: str
+    idempotency_key: str
+    amount: _money_pb2.Money
+    reason: str
+    reverse_cost: bool
+    def __init__(self, transaction_id: _Optional[str] = ..., reservation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., reason: _Optional[str] = ..., reverse_cost: bool = ...) -> None: ...
+
+class RefundResponse(_message.Message):
+    __slots__ = ("transaction", "balance", "refunded_total", "replayed")
+    TRANSACTION_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    REFUNDED_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    transaction: _transaction_pb2.Transaction
+    balance: _balance_pb2.Balance
+    refunded_total: _money_pb2.Money
+    replayed: bool
+    def __init__(self, transaction: _Optional[_Union[_transaction_pb2.Transaction, _Mapping]] = ..., balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., refunded_total: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., replayed: bool = ...) -> None: ...
+
+class GetReservationRequest(_message.Message):
+    __slots__ = ("reservation_id",)
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
+    reservation_id: str
+    def __init__(self, reservation_id: _Optional[str] = ...) -> None: ...
+
+class GetReservationResponse(_message.Message):
+    __slots__ = ("reservation",)
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    reservation: _reservation_pb2.Reservation
+    def __init__(self, reservation: _Optional[_Union[_reservation_pb2.Reservation, _Mapping]] = ...) -> None: ...
+
+class ListReservationsRequest(_message.Message):
+    __slots__ = ("account_id", "call_id", "state", "page_size", "page_token")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    call_id: str
+    state: _reservation_pb2.ReservationState
+    page_size: int
+    page_token: str
+    def __init__(self, account_id: _Optional[str] = ..., call_id: _Optional[str] = ..., state: _Optional[_Union[_reservation_pb2.ReservationState, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListReservationsResponse(_message.Message):
+    __slots__ = ("reservations", "next_page_token")
+    RESERVATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    reservations: _containers.RepeatedCompositeFieldContainer[_reservation_pb2.Reservation]
+    next_page_token: str
+    def __init__(self, reservations: _Optional[_Iterable[_Union[_reservation_pb2.Reservation, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
