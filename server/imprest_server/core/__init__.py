@@ -1,0 +1,1 @@
+"""Pure building blocks: money, identifiers, errors, paging. Standard library only."""

@@ -1,0 +1,274 @@
+"""Every error a caller can meet: one tree, one class per reason.
+
+A class's docstring is its message; the fields named in it are the class's attributes, all strings, and
+become the metadata of the gRPC error. `transport/errors.py` holds the one table from these classes to
+status codes. Code below transport raises only these, or exceptions that mean a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+
+@dataclass(eq=False)
+class ImprestError(Exception):
+    """Something went wrong."""
+
+    reason: ClassVar[str] = "INTERNAL"
+    #: Decided against a known account and kept with the key: a retry gets the same answer.
+    stored: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        self.replayed = False
+        super().__init__(self.message)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The variables of the message, by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @property
+    def message(self) -> str:
+        """The docstring with its variables filled in, on one line."""
+        return " ".join((type(self).__doc__ or "").format(**self.values).split())
+
+    def __str__(self) -> str:
+        return self.message
+
+
+# ── malformed requests ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(eq=False)
+class InvalidArgument(ImprestError):
+    """{field}: {problem}"""
+
+    field: str
+    problem: str
+    reason: ClassVar[str] = "INVALID_ARGUMENT"
+
+
+@dataclass(eq=False)
+class AmountOutOfRange(ImprestError):
+    """{what} would be beyond the range of google.type.Money."""
+
+    what: str
+    reason: ClassVar[str] = "OUT_OF_RANGE"
+
+
+@dataclass(eq=False)
+class NotFound(ImprestError):
+    """There is no {resource} {id}."""
+
+    resource: str
+    id: str
+    reason: ClassVar[str] = "NOT_FOUND"
+
+
+# ── conflicts ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(eq=False)
+class IdempotencyKeyReused(ImprestError):
+    """This idempotency key was used before with different content. Use a new key for a new request."""
+
+    reason: ClassVar[str] = "IDEMPOTENCY_KEY_REUSED"
+
+
+class StoredDenial(ImprestError):
+    """A business rule said no; the answer is kept with the key."""
+
+    stored: ClassVar[bool] = True
+
+
+@dataclass(eq=False)
+class ExternalReferenceUsed(StoredDenial):
+    """External reference {external_reference} was used before for this kind of operation."""
+
+    external_reference: str
+    reason: ClassVar[str] = "EXTERNAL_REFERENCE_USED"
+
+
+@dataclass(eq=False)
+class AccountExists(StoredDenial):
+    """Account {account_id} exists already."""
+
+    account_id: str
+    reason: ClassVar[str] = "ACCOUNT_EXISTS"
+
+
+# ── business denials: the state of the books forbids it ──────────────────────────────────────────────
+
+
+@dataclass(eq=False)
+class InsufficientFunds(StoredDenial):
+    """Account {account_id} has {available} {currency_code} to spend; {required} {currency_code} is needed."""
+
+    account_id: str
+    currency_code: str
+    available: str
+    required: str
+    reason: ClassVar[str] = "INSUFFICIENT_FUNDS"
+
+
+@dataclass(eq=False)
+class AccountFrozen(StoredDenial):
+    """Account {account_id} is frozen."""
+
+    account_id: str
+    reason: ClassVar[str] = "ACCOUNT_FROZEN"
+
+
+@dataclass(eq=False)
+class AccountClosed(StoredDenial):
+    """Account {account_id} is closed."""
+
+    account_id: str
+    reason: ClassVar[str] = "ACCOUNT_CLOSED"
+
+
+@dataclass(eq=False)
+class AccountNotEmpty(StoredDenial):
+    """Account {account_id} cannot be closed: wallet {wallet}, held {held}, receivable {receivable}
+    {currency_code}, {open_reservations} open reservations. A positive wallet needs forfeit."""
+
+    account_id: str
+    currency_code: str
+    wallet: str
+    held: str
+    receivable: str
+    open_reservations: str
+    reason: ClassVar[str] = "ACCOUNT_NOT_EMPTY"
+
+
+@dataclass(eq=False)
+class ReceivableOpen(StoredDenial):
+    """Account {account_id} owes {receivable} {currency_code} from earlier usage; credit must be added first."""
+
+    account_id: str
+    currency_code: str
+    receivable: str
+    reason: ClassVar[str] = "RECEIVABLE_OPEN"
+
+
+@dataclass(eq=False)
+class CallLimitReached(StoredDenial):
+    """Account {account_id} has {open_reservations} calls running; {max_concurrent_calls} are allowed."""
+
+    account_id: str
+    open_reservations: str
+    max_concurrent_calls: str
+    reason: ClassVar[str] = "CALL_LIMIT_REACHED"
+
+
+@dataclass(eq=False)
+class CurrencyMismatch(StoredDenial):
+    """Account {account_id} is in {account_currency_code}, not {currency_code}."""
+
+    account_id: str
+    account_currency_code: str
+    currency_code: str
+    reason: ClassVar[str] = "CURRENCY_MISMATCH"
+
+
+@dataclass(eq=False)
+class OverrunRejected(StoredDenial):
+    """Reservation {reservation_id} has {remaining} {currency_code} left; the account's policy rejects {amount}."""
+
+    reservation_id: str
+    currency_code: str
+    remaining: str
+    amount: str
+    reason: ClassVar[str] = "OVERRUN_REJECTED"
+
+
+@dataclass(eq=False)
+class ReservationCommitted(StoredDenial):
+    """Reservation {reservation_id} is committed."""
+
+    reservation_id: str
+    reason: ClassVar[str] = "RESERVATION_COMMITTED"
+
+
+@dataclass(eq=False)
+class ReservationVoided(StoredDenial):
+    """Reservation {reservation_id} is voided."""
+
+    reservation_id: str
+    reason: ClassVar[str] = "RESERVATION_VOIDED"
+
+
+@dataclass(eq=False)
+class ReservationExpired(StoredDenial):
+    """Reservation {reservation_id} expired at {expire_time}."""
+
+    reservation_id: str
+    expire_time: str
+    reason: ClassVar[str] = "RESERVATION_EXPIRED"
+
+
+@dataclass(eq=False)
+class RefundExceedsCapture(StoredDenial):
+    """{refundable} {currency_code} of {target} is left to refund."""
+
+    target: str
+    currency_code: str
+    refundable: str
+    reason: ClassVar[str] = "REFUND_EXCEEDS_CAPTURE"
+
+
+# ── the service itself ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(eq=False)
+class Conflict(ImprestError):
+    """The operation kept meeting conflicting work. Retry it with the same key."""
+
+    reason: ClassVar[str] = "CONFLICT"
+
+
+@dataclass(eq=False)
+class Unavailable(ImprestError):
+    """{problem} Retry with the same key."""
+
+    problem: str = "The database cannot be reached."
+    reason: ClassVar[str] = "DATABASE_UNAVAILABLE"
+
+
+@dataclass(eq=False)
+class Draining(Unavailable):
+    """{problem} Retry with the same key."""
+
+    problem: str = "The server is stopping."
+    reason: ClassVar[str] = "DRAINING"
+
+
+@dataclass(eq=False)
+class QueueFull(Unavailable):
+    """{problem} Retry with the same key."""
+
+    problem: str = "Too many requests are waiting."
+    reason: ClassVar[str] = "QUEUE_FULL"
+
+
+@dataclass(eq=False)
+class DeadlineTooShort(ImprestError):
+    """Too little of the deadline was left to start; nothing was done."""
+
+    reason: ClassVar[str] = "DEADLINE_TOO_SHORT"
+
+
+def _leaves(cls: type[ImprestError]) -> list[type[ImprestError]]:
+    return [leaf for sub in cls.__subclasses__() for leaf in [sub, *_leaves(sub)]]
+
+
+STORED_DENIALS: Mapping[str, type[ImprestError]] = {cls.reason: cls for cls in _leaves(StoredDenial)}
+
+
+def restore_denial(reason: str, values: Mapping[str, str]) -> ImprestError:
+    """The denial that was stored under a key, marked as replayed."""
+    error = STORED_DENIALS[reason](**values)
+    error.replayed = True
+    return error
