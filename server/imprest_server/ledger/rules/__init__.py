@@ -1,0 +1,10 @@
+"""The rules of the ledger, pure: values and `now` in, a decision out. Read `decide` first.
+
+Every rule has the same shape: `rule(ledger, request, operation, now) -> Reply`. It raises a denial before it
+changes anything, drafts on a copy of the book, and writes into the `Ledger` last.
+"""
+
+from imprest_server.ledger.rules.decide import Outcome, decide
+from imprest_server.ledger.rules.expiry import expire_due
+
+__all__ = ["Outcome", "decide", "expire_due"]

@@ -1,0 +1,168 @@
+"""One transaction in the making, on a private copy of one book.
+
+A rule checks, drafts, and writes last: a denial at any point before `write` leaves the ledger untouched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TransactionId
+from imprest_server.core.money import check_range
+from imprest_server.ledger.chart import LedgerAccountCode as Code
+from imprest_server.ledger.chart import apply_posting
+from imprest_server.ledger.hashing import chain
+from imprest_server.ledger.model import (
+    Account,
+    Balance,
+    Book,
+    Capture,
+    Labels,
+    Posting,
+    Transaction,
+    TransactionKind,
+)
+from imprest_server.ledger.working_set import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """What a transaction records besides its postings."""
+
+    reservation_id: ReservationId | None = None
+    call_id: str | None = None
+    reason: str | None = None
+    external_reference: str | None = None
+    labels: Labels | None = None
+    effective_time: datetime | None = None
+
+
+NO_DETAILS = Details()
+
+
+class Draft:
+    """The working copy of a book, its postings so far, and the account they belong to."""
+
+    def __init__(self, ledger: Ledger, key: AccountKey, now: datetime) -> None:
+        self._ledger = ledger
+        self.now = now
+        self.account: Account = ledger.account(key)
+        self.book: Book = ledger.books[key].copy()
+        self.postings: list[Posting] = []
+
+    @property
+    def available(self) -> int:
+        """wallet − held + credit limit, signed."""
+        return self.book.wallet - self.book.held + self.account.credit_limit
+
+    @property
+    def spendable(self) -> int:
+        """What rules may spend: available, a negative one counting as 0."""
+        return max(0, self.available)
+
+    def post(self, debit: Code, credit: Code, amount: int) -> None:
+        """Add a posting; an amount of zero adds none."""
+        if amount:
+            apply_posting(self.book.balances, debit, credit, amount)
+            self.postings.append(Posting(debit, credit, amount))
+
+    def take_in(self, source: Code, amount: int) -> None:
+        """Value flows in from `source`: it repays the receivable first, the rest goes to the wallet."""
+        repaid = min(self.book.receivable, amount)
+        self.post(source, Code.RECEIVABLE, repaid)
+        self.post(source, Code.WALLET, amount - repaid)
+
+    def settle(self) -> None:
+        """Move min(receivable, available) from the wallet to the receivable: nobody owes while they have."""
+        self.post(Code.WALLET, Code.RECEIVABLE, min(self.book.receivable, self.spendable))
+
+    def check(self) -> None:
+        """Raise AmountOutOfRange when google.type.Money cannot carry a balance of the drafted book."""
+        for code, balance in self.book.balances.items():
+            check_range(balance, f"the balance of {code} of account {self.account.account_id}")
+        # With the credit limit and without the holds: what a hold frees must fit, whenever it ends.
+        spending = self.book.wallet + self.account.credit_limit
+        check_range(spending, f"wallet and credit limit of account {self.account.account_id}")
+        check_range(self.available, f"the available balance of account {self.account.account_id}")
+
+    def write(
+        self, kind: TransactionKind, transaction_id: TransactionId, details: Details = NO_DETAILS
+    ) -> Transaction | None:
+        """Settle, check, and put the book into the ledger, with a transaction when anything was posted."""
+        self.settle()
+        self.check()
+        transaction = self._transaction(kind, transaction_id, details) if self.postings else None
+        if transaction is not None:
+            self._ledger.changes.transactions.append(transaction)
+            self._note_capture(transaction)
+        self._ledger.put_book(self.book)
+        return transaction
+
+    def balance(self) -> Balance:
+        """The balance as drafted."""
+        return balance_of(self.account, self.book, self.now)
+
+    def _transaction(self, kind: TransactionKind, transaction_id: TransactionId, details: Details) -> Transaction:
+        book = self.book
+        book.seq += 1
+        book.last_time = self.now if book.last_time is None else max(book.last_time, self.now)
+        transaction = Transaction(
+            tenant_id=book.tenant_id,
+            transaction_id=transaction_id,
+            account_id=book.account_id,
+            seq=book.seq,
+            kind=kind,
+            postings=tuple(self.postings),
+            wallet_after=book.wallet,
+            receivable_after=book.receivable,
+            reservation_id=details.reservation_id,
+            call_id=details.call_id or "",
+            reason=details.reason or "",
+            external_reference=details.external_reference or "",
+            labels=details.labels or {},
+            effective_time=details.effective_time or self.now,
+            create_time=book.last_time,
+        )
+        book.chain_hash = chain(book.chain_hash, transaction)
+        return replace(transaction, chain_hash=book.chain_hash)
+
+    def _note_capture(self, transaction: Transaction) -> None:
+        """What charged the customer can be refunded later, also by a later operation of the same batch."""
+        charged = sum(
+            p.amount
+            for p in transaction.postings
+            if p.credit is Code.REVENUE and p.debit in (Code.WALLET, Code.RECEIVABLE)
+        )
+        if charged:
+            self._ledger.add_capture(
+                transaction.tenant_id,
+                Capture(
+                    account_id=transaction.account_id,
+                    transaction_id=transaction.transaction_id,
+                    seq=transaction.seq,
+                    reservation_id=transaction.reservation_id,
+                    call_id=transaction.call_id,
+                    charged=charged,
+                    refunded=0,
+                    cost=sum(p.amount for p in transaction.postings if p.debit is Code.PROVIDER_COST),
+                ),
+            )
+        else:
+            self._ledger.transaction_accounts[transaction.tenant_id, transaction.transaction_id] = AccountId(
+                transaction.account_id
+            )
+
+
+def balance_of(account: Account, book: Book, as_of: datetime) -> Balance:
+    """What a caller sees of a book."""
+    return Balance(
+        account_id=account.account_id,
+        currency_code=account.currency_code,
+        wallet=book.wallet,
+        held=book.held,
+        available=book.wallet - book.held + account.credit_limit,
+        receivable=book.receivable,
+        credit_limit=account.credit_limit,
+        as_of=as_of,
+    )

@@ -1,0 +1,213 @@
+"""What the clock does to holds, and the commit that still comes after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from imprest_server.core.errors import AmountOutOfRange
+from imprest_server.core.ids import ReservationId, TransactionId
+from imprest_server.ledger.chart import LedgerAccountCode as Code
+from imprest_server.ledger.model import (
+    AccountState,
+    ChargeBreakdown,
+    EndedBy,
+    OnExpiry,
+    OverrunPolicy,
+    ProvisionalCapture,
+    RefundAllocation,
+    Reservation,
+    ReservationState,
+    TransactionKind,
+)
+from imprest_server.ledger.operations import Commit, OperationKind, Reply, Request, StoredOperation
+from imprest_server.ledger.rules.draft import Draft
+from imprest_server.ledger.rules.guards import require_currency
+from imprest_server.ledger.rules.holds import (
+    details_of,
+    move_hold,
+    overrun_rejected,
+    require_state_active,
+)
+from imprest_server.ledger.rules.overrun import post_charge, split_by_policy, split_usage
+from imprest_server.ledger.working_set import Ledger
+
+
+def expire_due(ledger: Ledger, due: Iterable[tuple[Reservation, TransactionId]], now: datetime) -> list[ReservationId]:
+    """Expire the holds that are due at `now`, each with the id its transaction may use.
+
+    In the order of (expire_time, reservation_id), every one with its own transaction and settlement.
+    Returns those that were due; later ones of the list are left alone.
+    """
+    ripe = sorted(
+        (item for item in due if item[0].state is ReservationState.ACTIVE and item[0].expire_time <= now),
+        key=lambda item: (item[0].expire_time, item[0].reservation_id),
+    )
+    for reservation, transaction_id in ripe:
+        _expire(ledger, reservation, transaction_id, now)
+    return [reservation.reservation_id for reservation, _ in ripe]
+
+
+def _expire(ledger: Ledger, reservation: Reservation, transaction_id: TransactionId, now: datetime) -> None:
+    """End a due hold. This never fails: a capture that no balance could carry is left to a late commit."""
+    used = 0
+    if reservation.on_expiry is OnExpiry.CAPTURE_USED:
+        used = max(0, reservation.used_so_far - reservation.captured - reservation.absorbed)
+    try:
+        _expire_charging(ledger, reservation, used, transaction_id, now)
+    except AmountOutOfRange:
+        _expire_charging(ledger, reservation, 0, transaction_id, now)
+
+
+def _expire_charging(
+    ledger: Ledger, reservation: Reservation, used: int, transaction_id: TransactionId, now: datetime
+) -> None:
+    draft = Draft(ledger, reservation.account_key, now)
+    charge = split_by_policy(draft, used, reservation.remaining)
+    post_charge(draft, charge)
+    expired = replace(
+        reservation,
+        state=ReservationState.EXPIRED,
+        captured=reservation.captured + charge.charged,
+        absorbed=reservation.absorbed + charge.absorbed,
+        end_time=reservation.expire_time,
+        ended_by=EndedBy.EXPIRE,
+        provisional=ProvisionalCapture(
+            hold=reservation.remaining,
+            charged=charge.charged,
+            absorbed=charge.absorbed,
+            transaction_id=transaction_id if charge.charged else None,
+        ),
+    )
+    move_hold(draft, reservation, expired)
+    draft.write(TransactionKind.EXPIRE, transaction_id, details_of(reservation, reservation.expire_time))
+    ledger.put_reservation(expired)
+    ledger.put_operation(
+        (reservation.tenant_id, OperationKind.EXPIRE, reservation.reservation_id.hex),
+        StoredOperation(fingerprint=b"", denial_reason=None, payload="{}"),
+    )
+
+
+def late_commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> Reply:
+    """Commit an EXPIRED hold within the window: what the expiry charged was provisional.
+
+    What it collected is kept up to the new charge; the missing part is collected, a surplus returned, a
+    changed loss posted as its difference. The answer itemises the differences. A CLOSED account's
+    customer neither pays nor receives: what exceeds the expiry's capture becomes loss.
+    """
+    reservation = ledger.reservation((op.tenant_id, op.reservation_id))
+    draft = Draft(ledger, reservation.account_key, now)
+    require_currency(draft.account, op.amount)
+    provisional = reservation.provisional
+    assert provisional is not None, "an expired reservation keeps what its expiry charged"
+    if now > reservation.expire_time + ledger.terms.late_commit_window:
+        require_state_active(reservation)
+    amount = op.amount.nanos
+    if draft.account.state is AccountState.CLOSED:
+        difference = ChargeBreakdown(absorbed=max(0, amount - provisional.charged) - provisional.absorbed)
+    else:
+        target = _target(draft, reservation, provisional, amount)
+        moved = (
+            _missing(draft, provisional, target)
+            if target >= provisional.charged
+            else _surplus(ledger, draft, provisional, target)
+        )
+        difference = replace(moved, absorbed=amount - target + moved.absorbed - provisional.absorbed)
+    _post_difference(draft, difference)
+    committed = replace(
+        reservation,
+        state=ReservationState.COMMITTED,
+        late=True,
+        captured=reservation.captured + difference.charged,
+        absorbed=reservation.absorbed + difference.absorbed,
+        ended_by=EndedBy.COMMIT,
+    )
+    transaction = draft.write(
+        TransactionKind.LATE_COMMIT, TransactionId(request.first_id), details_of(reservation, op.effective_time)
+    )
+    if difference.charged < 0:
+        ledger.put_refunds([_returned(reservation, provisional, TransactionId(request.first_id), -difference.charged)])
+    ledger.put_reservation(committed)
+    return Reply(
+        reservation=committed,
+        balance=draft.balance(),
+        charge=difference,
+        transaction_id=transaction.transaction_id if transaction else None,
+        late=True,
+    )
+
+
+def _target(draft: Draft, reservation: Reservation, provisional: ProvisionalCapture, amount: int) -> int:
+    """What the customer is to pay for `amount`: all of it under COLLECT, nothing beyond the hold under CAP."""
+    match draft.account.overrun_policy:
+        case OverrunPolicy.COLLECT:
+            return amount
+        case OverrunPolicy.CAP:
+            return min(amount, provisional.hold)
+        case OverrunPolicy.REJECT:
+            if amount > provisional.hold:
+                raise overrun_rejected(draft, reservation, amount, provisional.hold)
+            return amount
+
+
+def _missing(draft: Draft, provisional: ProvisionalCapture, target: int) -> ChargeBreakdown:
+    """What is to be collected beyond what the expiry did: without limit up to the expired hold, then by max_overrun.
+
+    What the expiry collected counts towards the hold first. `absorbed` is what cannot be collected.
+    """
+    within_hold = max(0, min(target, provisional.hold) - provisional.charged)
+    excess = target - provisional.charged - within_hold
+    first = split_usage(OverrunPolicy.COLLECT, within_hold, 0, draft.spendable, draft.book.receivable, None)
+    then = split_usage(
+        OverrunPolicy.COLLECT,
+        excess,
+        0,
+        draft.spendable - first.from_available,
+        draft.book.receivable + first.receivable,
+        draft.account.max_overrun,
+    )
+    return ChargeBreakdown(
+        from_available=first.from_available + then.from_available,
+        receivable=first.receivable + then.receivable,
+        absorbed=then.absorbed,
+    )
+
+
+def _surplus(ledger: Ledger, draft: Draft, provisional: ProvisionalCapture, target: int) -> ChargeBreakdown:
+    """What the expiry charged beyond `target`, at most what refunds have left of it, as negative parts."""
+    assert provisional.transaction_id is not None, "what charged something has a transaction"
+    capture = ledger.captures[draft.account.tenant_id, provisional.transaction_id]
+    surplus = min(provisional.charged - target, capture.refundable)
+    to_receivable = min(surplus, draft.book.receivable)
+    return ChargeBreakdown(from_available=to_receivable - surplus, receivable=-to_receivable)
+
+
+def _post_difference(draft: Draft, difference: ChargeBreakdown) -> None:
+    """Collect positive parts like a charge; give negative ones back; post less loss in reverse."""
+    post_charge(
+        draft,
+        ChargeBreakdown(
+            from_available=max(0, difference.from_available),
+            receivable=max(0, difference.receivable),
+            absorbed=max(0, difference.absorbed),
+        ),
+    )
+    draft.take_in(Code.REFUNDS, max(0, -difference.charged))
+    draft.post(Code.REVENUE, Code.OVERRUN_LOSS, max(0, -difference.absorbed))
+
+
+def _returned(
+    reservation: Reservation, provisional: ProvisionalCapture, transaction_id: TransactionId, amount: int
+) -> RefundAllocation:
+    """The record that `amount` of the expiry's charge was given back."""
+    assert provisional.transaction_id is not None
+    return RefundAllocation(
+        tenant_id=reservation.tenant_id,
+        account_id=reservation.account_id,
+        refund_transaction_id=transaction_id,
+        captured_transaction_id=provisional.transaction_id,
+        kind=TransactionKind.LATE_COMMIT,
+        amount=amount,
+        cost=0,
+    )

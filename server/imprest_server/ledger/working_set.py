@@ -1,0 +1,156 @@
+"""The ledger as one batch sees it: what was loaded under the locks, and what the fold has changed since.
+
+The rules read and change only this; `store.py` fills it before the fold and writes its changes after.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from imprest_server.core.errors import NotFound
+from imprest_server.core.ids import (
+    AccountId,
+    AccountKey,
+    ReservationId,
+    TenantId,
+    TransactionId,
+    format_reservation_id,
+)
+from imprest_server.ledger.model import (
+    Account,
+    Book,
+    Capture,
+    RefundAllocation,
+    Reservation,
+    Transaction,
+    TransactionKind,
+)
+from imprest_server.ledger.operations import OperationKind, StoredOperation
+
+ReservationKey = tuple[TenantId, ReservationId]
+TransactionKey = tuple[TenantId, TransactionId]
+OperationScope = tuple[TenantId, OperationKind, str]
+ReferenceScope = tuple[TenantId, TransactionKind, str]
+
+
+@dataclass(slots=True)
+class Changes:
+    """What the fold decided and the store must write. Sets hold keys; the values stand in the ledger."""
+
+    new_accounts: set[AccountKey] = field(default_factory=set[AccountKey])
+    accounts: set[AccountKey] = field(default_factory=set[AccountKey])
+    books: set[AccountKey] = field(default_factory=set[AccountKey])
+    new_reservations: set[ReservationKey] = field(default_factory=set[ReservationKey])
+    reservations: set[ReservationKey] = field(default_factory=set[ReservationKey])
+    transactions: list[Transaction] = field(default_factory=list[Transaction])
+    refunds: list[RefundAllocation] = field(default_factory=list[RefundAllocation])
+    operations: dict[OperationScope, StoredOperation] = field(default_factory=dict[OperationScope, StoredOperation])
+    #: The last Extend decided per reservation: its key and answer live on the reservation.
+    extends: dict[ReservationKey, tuple[str, StoredOperation]] = field(
+        default_factory=dict[ReservationKey, tuple[str, StoredOperation]]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Settings the rules depend on.
+
+    `default_ttl` is a Reserve's without one of its own; `late_commit_window` is how long after its
+    expire_time, inclusive, a hold may still be committed.
+    """
+
+    default_ttl: timedelta = timedelta(minutes=15)
+    late_commit_window: timedelta = timedelta(days=7)
+
+
+class Ledger:
+    """The accounts, books, reservations, captures and keys one batch works on."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self.accounts: dict[AccountKey, Account] = {}
+        self.books: dict[AccountKey, Book] = {}
+        self.reservations: dict[ReservationKey, Reservation] = {}
+        self.captures: dict[TransactionKey, Capture] = {}
+        self.captures_of: defaultdict[ReservationKey, list[TransactionId]] = defaultdict(list)
+        self.transaction_accounts: dict[TransactionKey, AccountId] = {}
+        self.operations: dict[OperationScope, StoredOperation] = {}
+        self.last_extends: dict[ReservationKey, tuple[str, StoredOperation]] = {}
+        self.external_references: set[ReferenceScope] = set()
+        self.changes = Changes()
+
+    def account(self, key: AccountKey) -> Account:
+        """The account, or NotFound (the same for unknown and for another tenant's)."""
+        try:
+            return self.accounts[key]
+        except KeyError:
+            raise NotFound(resource="account", id=key[1]) from None
+
+    def reservation(self, key: ReservationKey) -> Reservation:
+        """The reservation, or NotFound."""
+        try:
+            return self.reservations[key]
+        except KeyError:
+            raise NotFound(resource="reservation", id=format_reservation_id(key[1])) from None
+
+    def reservation_captures(self, key: ReservationKey) -> list[Capture]:
+        """The captures of a reservation, oldest first."""
+        found = [self.captures[key[0], transaction_id] for transaction_id in self.captures_of[key]]
+        return sorted(found, key=lambda capture: capture.seq)
+
+    def add_capture(self, tenant_id: TenantId, capture: Capture) -> None:
+        """Know a capture, loaded or just written."""
+        key = (tenant_id, capture.transaction_id)
+        if key not in self.captures and capture.reservation_id is not None:
+            self.captures_of[tenant_id, capture.reservation_id].append(capture.transaction_id)
+        self.captures[key] = capture
+        self.transaction_accounts[key] = capture.account_id
+
+    def put_account(self, account: Account, *, new: bool = False) -> None:
+        """Record a new or changed account."""
+        self.accounts[account.key] = account
+        if new:
+            self.changes.new_accounts.add(account.key)
+        elif account.key not in self.changes.new_accounts:
+            self.changes.accounts.add(account.key)
+
+    def put_book(self, book: Book) -> None:
+        """Record a book that changed."""
+        key = (book.tenant_id, book.account_id)
+        self.books[key] = book
+        self.changes.books.add(key)
+
+    def put_reservation(self, reservation: Reservation, *, new: bool = False) -> None:
+        """Record a new or changed reservation."""
+        key = (reservation.tenant_id, reservation.reservation_id)
+        self.reservations[key] = reservation
+        if new:
+            self.changes.new_reservations.add(key)
+        elif key not in self.changes.new_reservations:
+            self.changes.reservations.add(key)
+
+    def put_refunds(self, allocations: Iterable[RefundAllocation]) -> None:
+        """Record what was given back of which captures."""
+        for allocation in allocations:
+            key = (allocation.tenant_id, allocation.captured_transaction_id)
+            old = self.captures[key]
+            if allocation.kind is TransactionKind.LATE_COMMIT:
+                new = replace(old, charged=old.charged - allocation.amount)
+            else:
+                refunded, cost = old.refunded + allocation.amount, old.cost_reversed + allocation.cost
+                new = replace(old, refunded=refunded, cost_reversed=cost)
+            self.captures[key] = new
+            self.changes.refunds.append(allocation)
+
+    def put_operation(self, scope: OperationScope, stored: StoredOperation) -> None:
+        """Keep a decided operation under its key."""
+        self.operations[scope] = stored
+        self.changes.operations[scope] = stored
+
+    def put_extend(self, key: ReservationKey, idempotency_key: str, stored: StoredOperation) -> None:
+        """Keep a reservation's newest Extend."""
+        self.last_extends[key] = (idempotency_key, stored)
+        self.changes.extends[key] = (idempotency_key, stored)
