@@ -1,0 +1,98 @@
+"""Settings: `IMPREST_*` environment variables, overridden by command line options.
+
+Only `bootstrap` and `cli` read them; everything below gets plain values.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from imprest_server.db.errors import StartupError
+
+_ENV_PREFIX = "IMPREST_"
+
+
+class SettingsError(StartupError):
+    """A setting has a value that Imprest cannot work with; the message has a line per setting."""
+
+
+def default_data_dir() -> Path:
+    """Return where the embedded Postgres keeps its data: the system's place for root, the user's for others."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/imprest")
+    data_home = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(data_home) if os.path.isabs(data_home) else Path.home() / ".local" / "share") / "imprest"
+
+
+def _loopback_only(listen: str) -> str:
+    """Accept `host:port` with a host that only this machine can reach."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("give it as host:port, such as 127.0.0.1:7400 or [::1]:7400")
+    if host == "localhost":
+        return listen
+    try:
+        bracketed = host.startswith("[") and host.endswith("]")
+        loopback = ipaddress.ip_address(host[1:-1] if bracketed else host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ValueError(
+            f"{host or 'an empty host'} can be reached from other machines, and callers are not identified yet: "
+            "listen on 127.0.0.1, [::1] or localhost"
+        )
+    return listen
+
+
+class Settings(BaseSettings):
+    """All that can be set. Durations carry their unit in the name."""
+
+    model_config = SettingsConfigDict(env_prefix=_ENV_PREFIX, extra="forbid", frozen=True)
+
+    database_url: SecretStr | None = None
+    """Where the server connects (libpq URI, least-privilege role). Absent: the embedded Postgres."""
+    owner_database_url: SecretStr | None = None
+    """Where migrations connect, as the owner of the tables. Absent: `database_url`."""
+    data_dir: Annotated[Path, AfterValidator(Path.expanduser)] = Field(default_factory=default_data_dir)
+    """Directory of the embedded Postgres."""
+    listen: Annotated[str, AfterValidator(_loopback_only)] = "127.0.0.1:7400"
+    """Address of the gRPC server; port 0 picks a free one."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+    batch_max: int = Field(default=250, ge=1, le=1000)
+    """Most operations in one transaction; 1 turns group commit off."""
+    queue_max: int = Field(default=10_000, ge=1)
+    """Most operations waiting; more are refused as UNAVAILABLE."""
+    statement_timeout_ms: int = Field(default=5_000, ge=1)
+    lock_timeout_ms: int = Field(default=2_000, ge=1)
+    sweep_interval_ms: int = Field(default=1_000, ge=10)
+    """How often due holds are looked for. Balances do not wait for it: a due hold counts at once."""
+
+    default_hold_ttl_s: int = Field(default=900, ge=1, le=30 * 86_400)
+    """How long a hold lasts when Reserve names no ttl."""
+    late_commit_window_s: int = Field(default=7 * 86_400, ge=0)
+    """How long after its expiry a hold can still be committed, inclusive."""
+
+
+def load_settings(**options: object) -> Settings:
+    """Read the environment; `options` (from the command line) win, and those that are None count as absent.
+
+    Raises:
+        SettingsError: with one line per bad setting; values are not repeated, for they may be secret.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_input=False, include_url=False):
+            name = str(problem["loc"][0])
+            shown = f"--{name.replace('_', '-')}" if name in given else _ENV_PREFIX + name.upper()
+            lines.append(f"{shown}: {problem['msg'].removeprefix('Value error, ')}")
+        raise SettingsError("\n".join(lines)) from None
