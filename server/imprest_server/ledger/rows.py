@@ -1,0 +1,160 @@
+"""Rows as Postgres returns them → the ledger's model. One column order per thing, documented here once.
+
+Every SELECT in `sql/*.sql` that feeds these functions spells out the columns in exactly this order:
+
+account      tenant_id, account_id, customer_id, display_name, currency_code, parent_account_id, credit_limit,
+             overrun_policy, max_overrun, max_concurrent_calls, low_balance_threshold, time_zone, labels, state,
+             create_time, update_time
+book         tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
+             overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
+             chain_hash, last_time
+reservation  tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
+             labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
+             provisional_absorbed, provisional_transaction_id
+transaction  tenant_id, transaction_id, account_id, seq, kind, wallet_after, receivable_after, reservation_id, call_id,
+             reason, external_reference, labels, effective_time, create_time, chain_hash
+posting      debit, credit, amount
+entry        the columns of a transaction, then its postings' debits, credits and amounts as three arrays in line order
+             (NULL when there is none)
+
+Rows are plain tuples with psycopg's default types: NUMERIC as Decimal, JSONB as dict, UUID as UUID. Times are as
+the connection's TimeZone shows them, so connections run in UTC. These functions are on the hot path: hence lookup
+tables instead of enum calls, positional arguments, and slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from typing import Any
+
+from imprest_server.ledger.chart import LedgerAccountCode
+from imprest_server.ledger.model import (
+    Account,
+    AccountState,
+    Book,
+    EndedBy,
+    OnExpiry,
+    OverrunPolicy,
+    Posting,
+    ProvisionalCapture,
+    Reservation,
+    ReservationState,
+    Transaction,
+    TransactionKind,
+)
+
+Row = Sequence[Any]
+
+#: Number of columns of each row, to slice one out of a join.
+ACCOUNT_WIDTH = 16
+BOOK_WIDTH = 21
+RESERVATION_WIDTH = 20
+TRANSACTION_WIDTH = 15
+
+# A StrEnum member equals and hashes like its text, so these find a member by the text of a column.
+_CODES = {code: code for code in LedgerAccountCode}
+_CODE_ORDER = tuple(LedgerAccountCode)
+_ACCOUNT_STATES = {state: state for state in AccountState}
+_POLICIES = {policy: policy for policy in OverrunPolicy}
+_RESERVATION_STATES = {state: state for state in ReservationState}
+_ON_EXPIRY = {choice: choice for choice in OnExpiry}
+_ENDED_BY = {ended_by: ended_by for ended_by in EndedBy}
+_KINDS = {kind: kind for kind in TransactionKind}
+
+_EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
+
+
+def _nanos(amount: Decimal) -> int:
+    """`core.money.nanos_of` for a NUMERIC(38,9) column, whose type promises that there is no fraction left."""
+    return int(amount.scaleb(9, _EXACT))
+
+
+def account_of(row: Row) -> Account:
+    """The account in a row of the columns above."""
+    max_overrun, threshold = row[8], row[10]
+    return Account(
+        row[0],
+        row[1],
+        row[4],
+        row[2],
+        row[3],
+        row[5],
+        _nanos(row[6]),
+        _POLICIES[row[7]],
+        None if max_overrun is None else _nanos(max_overrun),
+        row[9],
+        None if threshold is None else _nanos(threshold),
+        row[11],
+        row[12],
+        _ACCOUNT_STATES[row[13]],
+        row[14],
+        row[15],
+    )
+
+
+def book_of(row: Row) -> Book:
+    """The book in a row of the columns above; its balances in chart order."""
+    return Book(row[0], row[1], balances_of(row[2:16]), _nanos(row[16]), row[17], row[18], row[19], row[20])
+
+
+def reservation_of(row: Row) -> Reservation:
+    """The reservation in a row of the columns above."""
+    hold, ended_by = row[16], row[14]
+    return Reservation(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        _nanos(row[5]),
+        _ON_EXPIRY[row[9]],
+        row[11],
+        row[12],
+        row[10],
+        _RESERVATION_STATES[row[4]],
+        _nanos(row[6]),
+        _nanos(row[7]),
+        _nanos(row[8]),
+        row[15],
+        row[13],
+        None if ended_by is None else _ENDED_BY[ended_by],
+        None if hold is None else ProvisionalCapture(_nanos(hold), _nanos(row[17]), _nanos(row[18]), row[19]),
+    )
+
+
+def posting_of(row: Row) -> Posting:
+    """The posting in a row of the columns above."""
+    return Posting(_CODES[row[0]], _CODES[row[1]], _nanos(row[2]))
+
+
+def transaction_of(row: Row, postings: Iterable[Posting]) -> Transaction:
+    """The transaction in a row of the columns above, with its postings in the order of their lines."""
+    return Transaction(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        _KINDS[row[4]],
+        tuple(postings),
+        _nanos(row[5]),
+        _nanos(row[6]),
+        row[7],
+        row[8],
+        row[9],
+        row[10] or "",
+        row[11],
+        row[12],
+        row[13],
+        row[14],
+    )
+
+
+def entry_of(row: Row) -> Transaction:
+    """The transaction and its postings in a row of the columns above."""
+    debit, credit, amount = (column or () for column in row[TRANSACTION_WIDTH : TRANSACTION_WIDTH + 3])
+    return transaction_of(row, map(posting_of, zip(debit, credit, amount, strict=True)))
+
+
+def balances_of(amounts: Sequence[Decimal]) -> dict[LedgerAccountCode, int]:
+    """The 14 chart columns of a book, or sums of them, by code."""
+    return dict(zip(_CODE_ORDER, map(_nanos, amounts), strict=True))

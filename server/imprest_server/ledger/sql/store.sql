@@ -1,0 +1,394 @@
+-- The statements of one batch, in the order they run. docs/LOCKING.md says why the order matters.
+--
+-- Lookups are `unnest(keys) CROSS JOIN LATERAL (… LIMIT/OFFSET)`: the fence keeps the planner from turning
+-- them into a scan of the whole table while it has no statistics yet. `{wanted_books}` is that block's text.
+
+-- name: begin
+BEGIN ISOLATION LEVEL READ COMMITTED
+
+-- name: set_tenants
+SELECT set_config('imprest.tenants', %(tenants)s, true)
+
+-- name: wanted_books
+SELECT tenant_id, account_id
+FROM unnest(%(account_tenants)s::text[], %(accounts)s::text[]) AS named (tenant_id, account_id)
+UNION
+SELECT found.tenant_id, found.account_id
+FROM unnest(%(reservation_tenants)s::text[], %(reservations)s::uuid[]) AS named (tenant_id, reservation_id)
+CROSS JOIN LATERAL (
+    SELECT tenant_id, account_id
+    FROM reservations
+    WHERE tenant_id = named.tenant_id AND reservation_id = named.reservation_id
+    LIMIT 1
+) AS found
+UNION
+SELECT found.tenant_id, found.account_id
+FROM unnest(%(transaction_tenants)s::text[], %(transactions)s::uuid[]) AS named (tenant_id, transaction_id)
+CROSS JOIN LATERAL (
+    SELECT tenant_id, account_id
+    FROM transactions
+    WHERE tenant_id = named.tenant_id AND transaction_id = named.transaction_id
+    LIMIT 1
+) AS found
+
+-- name: lock_books
+SELECT locked.tenant_id, locked.account_id
+FROM (SELECT tenant_id, account_id FROM ({wanted_books}) AS wanted ORDER BY tenant_id, account_id) AS wanted
+CROSS JOIN LATERAL (
+    SELECT tenant_id, account_id
+    FROM books
+    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id
+    FOR NO KEY UPDATE
+) AS locked
+
+-- name: clock
+SELECT clock_timestamp()
+
+-- name: load_accounts
+SELECT
+    found.tenant_id, found.account_id, found.customer_id, found.display_name, found.currency_code,
+    found.parent_account_id, found.credit_limit, found.overrun_policy, found.max_overrun,
+    found.max_concurrent_calls, found.low_balance_threshold, found.time_zone, found.labels, found.state,
+    found.create_time, found.update_time
+FROM ({wanted_books}) AS wanted
+CROSS JOIN LATERAL (
+    SELECT
+        tenant_id, account_id, customer_id, display_name, currency_code, parent_account_id, credit_limit,
+        overrun_policy, max_overrun, max_concurrent_calls, low_balance_threshold, time_zone, labels, state,
+        create_time, update_time
+    FROM accounts
+    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id
+    LIMIT 1
+) AS found
+
+-- name: load_books
+SELECT
+    found.tenant_id, found.account_id, found.cash, found.receivable, found.provider_cost, found.fee_cost,
+    found.refunds, found.promotion_cost, found.adjustments, found.overrun_loss, found.wallet, found.revenue,
+    found.provider_payable, found.fee_payable, found.breakage, found.clearing, found.held, found.open_count,
+    found.seq, found.chain_hash, found.last_time
+FROM ({wanted_books}) AS wanted
+CROSS JOIN LATERAL (
+    SELECT
+        tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
+        overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count,
+        seq, chain_hash, last_time
+    FROM books
+    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id
+    LIMIT 1
+) AS found
+
+-- name: load_operations
+SELECT
+    found.tenant_id, found.kind, found.idempotency_key, found.fingerprint, found.denial_reason, found.payload
+FROM unnest(%(tenants)s::text[], %(kinds)s::text[], %(keys)s::text[]) AS wanted (tenant_id, kind, idempotency_key)
+CROSS JOIN LATERAL (
+    SELECT tenant_id, kind, idempotency_key, fingerprint, denial_reason, payload
+    FROM operations
+    WHERE
+        tenant_id = wanted.tenant_id
+        AND kind = wanted.kind
+        AND idempotency_key = wanted.idempotency_key
+    LIMIT 1
+) AS found
+
+-- name: load_reservations
+SELECT
+    found.tenant_id, found.reservation_id, found.account_id, found.call_id, found.state, found.amount,
+    found.captured, found.absorbed, found.used_so_far, found.on_expiry, found.labels, found.create_time,
+    found.expire_time, found.end_time, found.ended_by, found.late, found.provisional_hold,
+    found.provisional_charged, found.provisional_absorbed, found.provisional_transaction_id,
+    found.extend_key, found.extend_fingerprint, found.extend_denial_reason, found.extend_payload
+FROM unnest(%(tenants)s::text[], %(reservations)s::uuid[]) AS wanted (tenant_id, reservation_id)
+CROSS JOIN LATERAL (
+    SELECT
+        tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far,
+        on_expiry, labels, create_time, expire_time, end_time, ended_by, late, provisional_hold,
+        provisional_charged, provisional_absorbed, provisional_transaction_id, extend_key, extend_fingerprint,
+        extend_denial_reason, extend_payload
+    FROM reservations
+    WHERE tenant_id = wanted.tenant_id AND reservation_id = wanted.reservation_id
+    LIMIT 1
+) AS found
+
+-- name: load_due_holds
+-- The clock of this statement is later than the batch's: the rules leave out what is not due yet at theirs.
+-- It is read once, by a sub-select: compared with the volatile function itself no index could be searched.
+SELECT
+    due.tenant_id, due.reservation_id, due.account_id, due.call_id, due.state, due.amount, due.captured,
+    due.absorbed, due.used_so_far, due.on_expiry, due.labels, due.create_time, due.expire_time, due.end_time,
+    due.ended_by, due.late, due.provisional_hold, due.provisional_charged, due.provisional_absorbed,
+    due.provisional_transaction_id
+FROM ({wanted_books}) AS wanted
+CROSS JOIN LATERAL (
+    SELECT
+        tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far,
+        on_expiry, labels, create_time, expire_time, end_time, ended_by, late, provisional_hold,
+        provisional_charged, provisional_absorbed, provisional_transaction_id
+    FROM reservations
+    WHERE
+        tenant_id = wanted.tenant_id
+        AND account_id = wanted.account_id
+        AND state = 'ACTIVE'
+        AND expire_time <= (SELECT clock_timestamp())
+    ORDER BY expire_time, reservation_id
+    LIMIT %(due_limit)s
+) AS due
+
+-- name: load_external_references
+SELECT found.tenant_id, found.kind, found.external_reference
+FROM
+    unnest(%(tenants)s::text[], %(kinds)s::text[], %(external_references)s::text[])
+    AS wanted (tenant_id, kind, external_reference)
+CROSS JOIN LATERAL (
+    SELECT tenant_id, kind, external_reference
+    FROM transactions
+    WHERE
+        tenant_id = wanted.tenant_id
+        AND kind = wanted.kind
+        AND external_reference = wanted.external_reference
+    LIMIT 1
+) AS found
+
+-- name: load_captures
+-- Transactions by id or by reservation, with what they charged the customer and cost us, what of it a late
+-- commit returned, and what refunds gave back.
+SELECT
+    t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id, posted.charged, posted.cost,
+    given_back.returned, given_back.refunded, given_back.cost
+FROM (
+    SELECT found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id
+    FROM unnest(%(transaction_tenants)s::text[], %(transactions)s::uuid[]) AS wanted (tenant_id, transaction_id)
+    CROSS JOIN LATERAL (
+        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id
+        FROM transactions
+        WHERE tenant_id = wanted.tenant_id AND transaction_id = wanted.transaction_id
+        LIMIT 1
+    ) AS found
+    UNION
+    SELECT found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id
+    FROM unnest(%(reservation_tenants)s::text[], %(reservations)s::uuid[]) AS wanted (tenant_id, reservation_id)
+    CROSS JOIN LATERAL (
+        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id
+        FROM transactions
+        WHERE
+            tenant_id = wanted.tenant_id
+            AND reservation_id = wanted.reservation_id
+            AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT')
+        OFFSET 0
+    ) AS found
+) AS t
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(sum(amount) FILTER (WHERE credit = 'REVENUE' AND debit IN ('WALLET', 'RECEIVABLE')), 0) AS charged,
+        coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST'), 0) AS cost
+    FROM postings
+    WHERE tenant_id = t.tenant_id AND account_id = t.account_id AND seq = t.seq
+) AS posted
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(sum(amount) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS returned,
+        coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0) AS refunded,
+        coalesce(sum(cost), 0) AS cost
+    FROM refunds
+    WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
+) AS given_back
+
+-- name: insert_accounts
+INSERT INTO accounts (
+    tenant_id, account_id, customer_id, display_name, currency_code, parent_account_id, credit_limit,
+    overrun_policy, max_overrun, max_concurrent_calls, low_balance_threshold, time_zone, labels, state,
+    create_time, update_time
+)
+SELECT
+    tenant_id, account_id, customer_id, display_name, currency_code, parent_account_id, credit_limit,
+    overrun_policy, max_overrun, max_concurrent_calls, low_balance_threshold, time_zone, labels::jsonb, state,
+    create_time, update_time
+FROM unnest(
+    %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::text[],
+    %s::numeric[], %s::int[], %s::numeric[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
+    %s::timestamptz[]
+) AS new (
+    tenant_id, account_id, customer_id, display_name, currency_code, parent_account_id, credit_limit,
+    overrun_policy, max_overrun, max_concurrent_calls, low_balance_threshold, time_zone, labels, state,
+    create_time, update_time
+)
+
+-- name: update_accounts
+UPDATE accounts AS a
+SET
+    customer_id = new.customer_id,
+    display_name = new.display_name,
+    credit_limit = new.credit_limit,
+    overrun_policy = new.overrun_policy,
+    max_overrun = new.max_overrun,
+    max_concurrent_calls = new.max_concurrent_calls,
+    low_balance_threshold = new.low_balance_threshold,
+    time_zone = new.time_zone,
+    labels = new.labels::jsonb,
+    state = new.state,
+    update_time = new.update_time
+FROM unnest(
+    %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::text[],
+    %s::numeric[], %s::int[], %s::numeric[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
+    %s::timestamptz[]
+) AS new (
+    tenant_id, account_id, customer_id, display_name, currency_code, parent_account_id, credit_limit,
+    overrun_policy, max_overrun, max_concurrent_calls, low_balance_threshold, time_zone, labels, state,
+    create_time, update_time
+)
+WHERE a.tenant_id = new.tenant_id AND a.account_id = new.account_id
+
+-- name: insert_books
+INSERT INTO books (
+    tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
+    overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
+    chain_hash, last_time
+)
+SELECT
+    tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
+    overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
+    chain_hash, last_time
+FROM unnest(
+    %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::int[], %s::bigint[], %s::bytea[], %s::timestamptz[]
+) AS new (
+    tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
+    overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
+    chain_hash, last_time
+)
+
+-- name: update_books
+UPDATE books AS b
+SET
+    cash = new.cash,
+    receivable = new.receivable,
+    provider_cost = new.provider_cost,
+    fee_cost = new.fee_cost,
+    refunds = new.refunds,
+    promotion_cost = new.promotion_cost,
+    adjustments = new.adjustments,
+    overrun_loss = new.overrun_loss,
+    wallet = new.wallet,
+    revenue = new.revenue,
+    provider_payable = new.provider_payable,
+    fee_payable = new.fee_payable,
+    breakage = new.breakage,
+    clearing = new.clearing,
+    held = new.held,
+    open_count = new.open_count,
+    seq = new.seq,
+    chain_hash = new.chain_hash,
+    last_time = new.last_time
+FROM unnest(
+    %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::int[], %s::bigint[], %s::bytea[], %s::timestamptz[]
+) AS new (
+    tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
+    overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
+    chain_hash, last_time
+)
+WHERE b.tenant_id = new.tenant_id AND b.account_id = new.account_id
+
+-- name: insert_reservations
+INSERT INTO reservations (
+    tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
+    labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
+    provisional_absorbed, provisional_transaction_id
+)
+SELECT
+    tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
+    labels::jsonb, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
+    provisional_absorbed, provisional_transaction_id
+FROM unnest(
+    %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
+    %s::numeric[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[],
+    %s::bool[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[]
+) AS new (
+    tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
+    labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
+    provisional_absorbed, provisional_transaction_id
+)
+
+-- name: update_reservations
+UPDATE reservations AS r
+SET
+    state = new.state,
+    amount = new.amount,
+    captured = new.captured,
+    absorbed = new.absorbed,
+    used_so_far = new.used_so_far,
+    expire_time = new.expire_time,
+    end_time = new.end_time,
+    ended_by = new.ended_by,
+    late = new.late,
+    provisional_hold = new.provisional_hold,
+    provisional_charged = new.provisional_charged,
+    provisional_absorbed = new.provisional_absorbed,
+    provisional_transaction_id = new.provisional_transaction_id
+FROM unnest(
+    %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
+    %s::numeric[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[],
+    %s::bool[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[]
+) AS new (
+    tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
+    labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
+    provisional_absorbed, provisional_transaction_id
+)
+WHERE r.tenant_id = new.tenant_id AND r.reservation_id = new.reservation_id
+
+-- name: update_extends
+UPDATE reservations AS r
+SET
+    extend_key = new.extend_key,
+    extend_fingerprint = new.extend_fingerprint,
+    extend_denial_reason = new.extend_denial_reason,
+    extend_payload = new.extend_payload
+FROM unnest(
+    %s::text[], %s::uuid[], %s::text[], %s::bytea[], %s::text[], %s::text[]
+) AS new (
+    tenant_id, reservation_id, extend_key, extend_fingerprint, extend_denial_reason, extend_payload
+)
+WHERE r.tenant_id = new.tenant_id AND r.reservation_id = new.reservation_id
+
+-- name: insert_transactions
+INSERT INTO transactions (
+    tenant_id, transaction_id, account_id, seq, kind, wallet_after, receivable_after, reservation_id, call_id,
+    reason, external_reference, labels, effective_time, create_time, chain_hash
+)
+SELECT
+    tenant_id, transaction_id, account_id, seq, kind, wallet_after, receivable_after, reservation_id, call_id,
+    reason, external_reference, labels::jsonb, effective_time, create_time, chain_hash
+FROM unnest(
+    %s::text[], %s::uuid[], %s::text[], %s::bigint[], %s::text[], %s::numeric[], %s::numeric[], %s::uuid[],
+    %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::bytea[]
+) AS new (
+    tenant_id, transaction_id, account_id, seq, kind, wallet_after, receivable_after, reservation_id, call_id,
+    reason, external_reference, labels, effective_time, create_time, chain_hash
+)
+
+-- name: insert_postings
+INSERT INTO postings (tenant_id, account_id, seq, line, debit, credit, amount)
+SELECT tenant_id, account_id, seq, line, debit, credit, amount
+FROM unnest(
+    %s::text[], %s::text[], %s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::numeric[]
+) AS new (tenant_id, account_id, seq, line, debit, credit, amount)
+
+-- name: insert_refunds
+INSERT INTO refunds (tenant_id, captured_transaction_id, refund_transaction_id, account_id, kind, amount, cost)
+SELECT tenant_id, captured_transaction_id, refund_transaction_id, account_id, kind, amount, cost
+FROM unnest(
+    %s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::numeric[], %s::numeric[]
+) AS new (tenant_id, captured_transaction_id, refund_transaction_id, account_id, kind, amount, cost)
+
+-- name: insert_operations
+INSERT INTO operations (tenant_id, kind, idempotency_key, fingerprint, denial_reason, payload, create_time)
+SELECT tenant_id, kind, idempotency_key, fingerprint, denial_reason, payload, create_time
+FROM unnest(
+    %s::text[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::timestamptz[]
+) AS new (tenant_id, kind, idempotency_key, fingerprint, denial_reason, payload, create_time)
+
+-- name: commit
+COMMIT

@@ -1,0 +1,400 @@
+"""Loads what a batch works on, under its locks, and writes what the batch decided. SQL in sql/store.sql.
+
+Both are one pipelined round trip of separate statements. The order of the loading statements matters: a
+statement sees what was committed before it began, so everything that is read after `lock_books` has returned
+is current, and stays so until the batch ends.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import AsyncConnection, AsyncCursor
+
+from imprest_server.core.ids import AccountId, AccountKey, TenantId, TransactionId, uuid7
+from imprest_server.core.money import nanos_of
+from imprest_server.db.arrays import (
+    NULL,
+    array,
+    binary,
+    boolean,
+    integer,
+    numeric,
+    optional_numeric,
+    optional_text,
+    text,
+    timestamp,
+    uuid,
+)
+from imprest_server.db.sqlfile import load_sql
+from imprest_server.ledger.chart import LedgerAccountCode
+from imprest_server.ledger.model import (
+    Account,
+    Book,
+    Capture,
+    Labels,
+    RefundAllocation,
+    Reservation,
+    Transaction,
+    TransactionKind,
+)
+from imprest_server.ledger.operations import OperationKind, StoredOperation
+from imprest_server.ledger.rows import RESERVATION_WIDTH, account_of, book_of, reservation_of
+from imprest_server.ledger.working_set import (
+    Ledger,
+    OperationScope,
+    ReferenceScope,
+    ReservationKey,
+    Terms,
+    TransactionKey,
+)
+
+Connection = AsyncConnection[tuple[Any, ...]]
+Cursor = AsyncCursor[tuple[Any, ...]]
+
+_BLOCKS = load_sql("imprest_server.ledger", "sql/store.sql")
+SQL: dict[str, LiteralString] = {
+    name: block.replace("{wanted_books}", _BLOCKS["wanted_books"]) for name, block in _BLOCKS.items()
+}
+
+#: A row to write: elements of array literals.
+Row = tuple[str, ...]
+
+_NO_LABELS = text("{}")
+
+
+@dataclass(slots=True)
+class Wanted:
+    """The keys of all that a batch names, without duplicates: what to lock and load.
+
+    `captures_of` and `captures` are the reservations and transactions whose captures a refund or a late
+    commit may give back; their accounts are locked like those of `reservations`.
+    """
+
+    tenants: set[TenantId] = field(default_factory=set[TenantId])
+    accounts: set[AccountKey] = field(default_factory=set[AccountKey])
+    reservations: set[ReservationKey] = field(default_factory=set[ReservationKey])
+    captures_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
+    captures: set[TransactionKey] = field(default_factory=set[TransactionKey])
+    operations: set[OperationScope] = field(default_factory=set[OperationScope])
+    external_references: set[ReferenceScope] = field(default_factory=set[ReferenceScope])
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A batch's working set: the ledger, the clock after the locks, and the holds that may be due.
+
+    `crowded` are the accounts with more due holds than one batch expires.
+    """
+
+    ledger: Ledger
+    now: datetime
+    due: list[tuple[Reservation, TransactionId]]
+    crowded: set[AccountKey]
+
+
+async def load(conn: Connection, wanted: Wanted, terms: Terms, due_limit: int) -> Loaded:
+    """Begin the transaction, lock the books that are named, and load all that `wanted` names.
+
+    Locks `books` rows in order of (tenant, account), FOR NO KEY UPDATE. Leaves the transaction open.
+    """
+    books = {
+        **_columns(wanted.accounts, "account_tenants", "accounts"),
+        **_columns(wanted.reservations, "reservation_tenants", "reservations"),
+        **_columns(wanted.captures, "transaction_tenants", "transactions"),
+    }
+    async with AsyncExitStack() as stack, conn.pipeline():
+
+        async def run(block: str, parameters: dict[str, Any] | None = None) -> Cursor:
+            cursor = await stack.enter_async_context(conn.cursor())
+            return await cursor.execute(SQL[block], parameters)
+
+        await run("begin")
+        await run("set_tenants", {"tenants": ",".join(sorted(wanted.tenants))})
+        await run("lock_books", books)
+        clock = await run("clock")
+        accounts = await run("load_accounts", books)
+        book_rows = await run("load_books", books)
+        due = await run("load_due_holds", {**books, "due_limit": due_limit})
+        operations = reservations = references = captures = None
+        if wanted.operations:
+            operations = await run("load_operations", _columns(wanted.operations, "tenants", "kinds", "keys"))
+        if wanted.reservations:
+            reservations = await run("load_reservations", _columns(wanted.reservations, "tenants", "reservations"))
+        if wanted.external_references:
+            references = await run(
+                "load_external_references",
+                _columns(wanted.external_references, "tenants", "kinds", "external_references"),
+            )
+        if wanted.captures or wanted.captures_of:
+            captures = await run(
+                "load_captures",
+                {
+                    **_columns(wanted.captures, "transaction_tenants", "transactions"),
+                    **_columns(wanted.captures_of, "reservation_tenants", "reservations"),
+                },
+            )
+
+        ledger = Ledger(terms)
+        for row in await accounts.fetchall():
+            account = account_of(row)
+            ledger.accounts[account.key] = account
+        for row in await book_rows.fetchall():
+            book = book_of(row)
+            ledger.books[book.tenant_id, book.account_id] = book
+        if operations is not None:
+            for tenant, kind, key, fingerprint, denial_reason, payload in await operations.fetchall():
+                stored = StoredOperation(fingerprint, denial_reason, payload)
+                ledger.operations[tenant, OperationKind(kind), key] = stored
+        if reservations is not None:
+            for row in await reservations.fetchall():
+                _add_reservation(ledger, row)
+        if references is not None:
+            for tenant, kind, reference in await references.fetchall():
+                ledger.external_references.add((tenant, TransactionKind(kind), reference))
+        if captures is not None:
+            for row in await captures.fetchall():
+                _add_capture(ledger, row)
+        due_holds = [reservation_of(row) for row in await due.fetchall()]
+        for reservation in due_holds:
+            ledger.reservations[reservation.tenant_id, reservation.reservation_id] = reservation
+        ((now,),) = await clock.fetchall()
+    return Loaded(
+        ledger=ledger,
+        now=now,
+        due=[(reservation, TransactionId(uuid7())) for reservation in due_holds],
+        crowded=_crowded(due_holds, due_limit),
+    )
+
+
+async def write(conn: Connection, loaded: Loaded) -> None:
+    """Write what the fold changed and commit. Returns after COMMIT has returned.
+
+    An update that does not find every row it was given aborts the transaction.
+    """
+    async with AsyncExitStack() as stack, conn.pipeline():
+        for block, rows in _rows_to_write(loaded.ledger, loaded.now):
+            if rows:
+                cursor = await stack.enter_async_context(conn.cursor())
+                columns: list[str | int] = [array(column) for column in zip(*rows, strict=True)]
+                if block in _UPDATES:
+                    await cursor.execute(_UPDATES[block], [*columns, len(rows)])
+                else:
+                    await cursor.execute(SQL[block], columns)
+        await conn.execute(SQL["commit"])
+
+
+def _all_found(update: LiteralString) -> LiteralString:
+    """The update, failing with a division by zero unless it touched as many rows as its last parameter says."""
+    return f"WITH touched AS ({update} RETURNING 1) SELECT 1 / (count(*) = %s)::int FROM touched"
+
+
+_UPDATES: dict[str, LiteralString] = {
+    block: _all_found(SQL[block])
+    for block in ("update_accounts", "update_books", "update_reservations", "update_extends")
+}
+
+
+def _columns(keys: Iterable[tuple[str | UUID, ...]], *names: str) -> dict[str, str]:
+    """Keys as one array per part, sorted."""
+    parts = list(zip(*sorted(keys), strict=True)) or [()] * len(names)
+    return {name: array(map(_key_part, part)) for name, part in zip(names, parts, strict=True)}
+
+
+def _key_part(part: str | UUID) -> str:
+    return uuid(part) if isinstance(part, UUID) else text(part)
+
+
+def _add_reservation(ledger: Ledger, row: tuple[Any, ...]) -> None:
+    reservation = reservation_of(row)
+    key = (reservation.tenant_id, reservation.reservation_id)
+    ledger.reservations[key] = reservation
+    extend_key, fingerprint, denial_reason, payload = row[RESERVATION_WIDTH:]
+    if extend_key is not None:
+        ledger.last_extends[key] = (extend_key, StoredOperation(fingerprint, denial_reason, payload))
+
+
+def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
+    tenant, transaction_id, account_id, seq, reservation_id, call_id, charged, cost, returned, refunded, reversed_ = row
+    ledger.transaction_accounts[tenant, transaction_id] = AccountId(account_id)
+    if charged:  # also when all of it was returned or refunded
+        ledger.add_capture(
+            tenant,
+            Capture(
+                account_id=account_id,
+                transaction_id=transaction_id,
+                seq=seq,
+                reservation_id=reservation_id,
+                call_id=call_id,
+                charged=nanos_of(charged) - nanos_of(returned),
+                refunded=nanos_of(refunded),
+                cost=nanos_of(cost),
+                cost_reversed=nanos_of(reversed_),
+            ),
+        )
+
+
+def _crowded(due: list[Reservation], due_limit: int) -> set[AccountKey]:
+    counts = Counter(reservation.account_key for reservation in due)
+    return {key for key, count in counts.items() if count >= due_limit}
+
+
+# ── the model as rows, in the column order of the statements ─────────────────────────────────────────
+
+
+def _rows_to_write(ledger: Ledger, now: datetime) -> list[tuple[str, list[Row]]]:
+    """Statement and rows, in the order they are written; rows sorted by key."""
+    changes = ledger.changes
+    new_books = sorted(changes.books & changes.new_accounts)
+    old_books = sorted(changes.books - changes.new_accounts)
+    new_reservations, reservations = sorted(changes.new_reservations), sorted(changes.reservations)
+    return [
+        ("insert_accounts", [_account_row(ledger.accounts[key]) for key in sorted(changes.new_accounts)]),
+        ("update_accounts", [_account_row(ledger.accounts[key]) for key in sorted(changes.accounts)]),
+        ("insert_books", [_book_row(ledger.books[key]) for key in new_books]),
+        ("update_books", [_book_row(ledger.books[key]) for key in old_books]),
+        ("insert_reservations", [_reservation_row(ledger.reservations[key]) for key in new_reservations]),
+        ("update_reservations", [_reservation_row(ledger.reservations[key]) for key in reservations]),
+        ("update_extends", [_extend_row(key, *changes.extends[key]) for key in sorted(changes.extends)]),
+        ("insert_transactions", [_transaction_row(transaction) for transaction in changes.transactions]),
+        ("insert_postings", [row for transaction in changes.transactions for row in _posting_rows(transaction)]),
+        ("insert_refunds", [_refund_row(allocation) for allocation in changes.refunds]),
+        (
+            "insert_operations",
+            [_operation_row(scope, changes.operations[scope], now) for scope in sorted(changes.operations)],
+        ),
+    ]
+
+
+def _labels(labels: Labels) -> str:
+    return text(json.dumps(dict(labels))) if labels else _NO_LABELS
+
+
+def _account_row(a: Account) -> Row:
+    return (
+        text(a.tenant_id),
+        text(a.account_id),
+        text(a.customer_id),
+        text(a.display_name),
+        text(a.currency_code),
+        optional_text(a.parent_account_id),
+        numeric(a.credit_limit),
+        a.overrun_policy,
+        optional_numeric(a.max_overrun),
+        integer(a.max_concurrent_calls),
+        optional_numeric(a.low_balance_threshold),
+        text(a.time_zone),
+        _labels(a.labels),
+        a.state,
+        timestamp(a.create_time),
+        timestamp(a.update_time),
+    )
+
+
+def _book_row(b: Book) -> Row:
+    return (
+        text(b.tenant_id),
+        text(b.account_id),
+        *[numeric(b.balances[code]) for code in LedgerAccountCode],
+        numeric(b.held),
+        integer(b.open_count),
+        integer(b.seq),
+        binary(b.chain_hash),
+        timestamp(b.last_time),
+    )
+
+
+def _reservation_row(r: Reservation) -> Row:
+    provisional = r.provisional
+    return (
+        text(r.tenant_id),
+        uuid(r.reservation_id),
+        text(r.account_id),
+        text(r.call_id),
+        r.state,
+        numeric(r.amount),
+        numeric(r.captured),
+        numeric(r.absorbed),
+        numeric(r.used_so_far),
+        r.on_expiry,
+        _labels(r.labels),
+        timestamp(r.create_time),
+        timestamp(r.expire_time),
+        timestamp(r.end_time),
+        r.ended_by or NULL,
+        boolean(r.late),
+        optional_numeric(provisional.hold if provisional else None),
+        optional_numeric(provisional.charged if provisional else None),
+        optional_numeric(provisional.absorbed if provisional else None),
+        uuid(provisional.transaction_id if provisional else None),
+    )
+
+
+def _extend_row(key: ReservationKey, idempotency_key: str, stored: StoredOperation) -> Row:
+    return (
+        text(key[0]),
+        uuid(key[1]),
+        text(idempotency_key),
+        binary(stored.fingerprint),
+        stored.denial_reason or NULL,
+        text(stored.payload),
+    )
+
+
+def _transaction_row(t: Transaction) -> Row:
+    return (
+        text(t.tenant_id),
+        uuid(t.transaction_id),
+        text(t.account_id),
+        integer(t.seq),
+        t.kind,
+        numeric(t.wallet_after),
+        numeric(t.receivable_after),
+        uuid(t.reservation_id),
+        text(t.call_id),
+        text(t.reason),
+        optional_text(t.external_reference or None),
+        _labels(t.labels),
+        timestamp(t.effective_time),
+        timestamp(t.create_time),
+        binary(t.chain_hash),
+    )
+
+
+def _posting_rows(t: Transaction) -> list[Row]:
+    tenant_id, account_id, seq = text(t.tenant_id), text(t.account_id), integer(t.seq)
+    return [
+        (tenant_id, account_id, seq, integer(line), p.debit, p.credit, numeric(p.amount))
+        for line, p in enumerate(t.postings, start=1)
+    ]
+
+
+def _refund_row(r: RefundAllocation) -> Row:
+    return (
+        text(r.tenant_id),
+        uuid(r.captured_transaction_id),
+        uuid(r.refund_transaction_id),
+        text(r.account_id),
+        r.kind,
+        numeric(r.amount),
+        numeric(r.cost),
+    )
+
+
+def _operation_row(scope: OperationScope, stored: StoredOperation, now: datetime) -> Row:
+    return (
+        text(scope[0]),
+        scope[1],
+        text(scope[2]),
+        binary(stored.fingerprint),
+        stored.denial_reason or NULL,
+        text(stored.payload),
+        timestamp(now),
+    )

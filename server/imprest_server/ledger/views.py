@@ -1,0 +1,66 @@
+"""What reads show that the ledger does not keep as such: past balances and trial balances. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from imprest_server.core.ids import AccountId
+from imprest_server.core.money import check_range
+from imprest_server.ledger.chart import DEBIT_NORMAL, LedgerAccountCode
+
+
+@dataclass(frozen=True, slots=True)
+class PastBalance:
+    """What a book had and was owed at a past instant, in nanos. Holds and settings have no history."""
+
+    account_id: AccountId
+    currency_code: str
+    wallet: int
+    receivable: int
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TrialBalanceLine:
+    """One line of the chart, its balance in nanos on the side it falls on; the other side is None.
+
+    A negative balance of a debit-normal line is a credit balance and the other way round; zero stands on the line's
+    normal side.
+    """
+
+    code: LedgerAccountCode
+    debit_balance: int | None
+    credit_balance: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialBalance:
+    """The lines in chart order, and what each side adds up to in nanos: the same on both in balanced books."""
+
+    currency_code: str
+    lines: tuple[TrialBalanceLine, ...]
+    total_debits: int
+    total_credits: int
+
+
+def trial_balance_of(currency_code: str, balances: Mapping[LedgerAccountCode, int]) -> TrialBalance:
+    """The trial balance of a book's balances, or of sums of them, by code; each in its code's normal direction.
+
+    Raises AmountOutOfRange when google.type.Money cannot carry a line or a total.
+    """
+    lines = tuple(_line(code, balances[code]) for code in LedgerAccountCode)
+    return TrialBalance(
+        currency_code,
+        lines,
+        check_range(sum(line.debit_balance or 0 for line in lines), f"the total of debits in {currency_code}"),
+        check_range(sum(line.credit_balance or 0 for line in lines), f"the total of credits in {currency_code}"),
+    )
+
+
+def _line(code: LedgerAccountCode, balance: int) -> TrialBalanceLine:
+    check_range(balance, f"the sum of {code}")
+    if (code in DEBIT_NORMAL) is (balance >= 0):
+        return TrialBalanceLine(code, debit_balance=abs(balance), credit_balance=None)
+    return TrialBalanceLine(code, debit_balance=None, credit_balance=abs(balance))
