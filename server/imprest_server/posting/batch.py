@@ -1,0 +1,118 @@
+"""One batch: load under locks, decide in arrival order, write, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imprest_server.core.errors import ImprestError
+from imprest_server.core.ids import AccountKey
+from imprest_server.ledger import operations as ops
+from imprest_server.ledger import store
+from imprest_server.ledger.model import TransactionKind
+from imprest_server.ledger.operations import Request
+from imprest_server.ledger.rules import Outcome, decide, expire_due
+from imprest_server.ledger.store import Connection, Loaded, Wanted
+from imprest_server.ledger.working_set import Ledger, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Not decided yet: the account has more due holds than one batch expires. Submit it again."""
+
+
+Result = Outcome | ImprestError | Postponed
+
+
+async def run_batch(conn: Connection, requests: Sequence[Request], terms: Terms, due_limit: int) -> list[Result]:
+    """Decide the requests in one transaction and return a result for each, in order, after its COMMIT.
+
+    Every due hold of the accounts they touch expires first. A denial is a result, not a failure. Raises
+    psycopg.Error, or what a bug raises: then nothing was decided, and the caller must roll back.
+    """
+    loaded = await store.load(conn, wanted_by(requests), terms, due_limit)
+    results = fold(loaded, requests)
+    await store.write(conn, loaded)
+    return results
+
+
+def fold(loaded: Loaded, requests: Sequence[Request]) -> list[Result]:
+    """Due holds first, then the requests in arrival order, all over one working set and at one instant."""
+    expire_due(loaded.ledger, loaded.due, loaded.now)
+    return [_decide(loaded, request) for request in requests]
+
+
+def _decide(loaded: Loaded, request: Request) -> Result:
+    operation = request.operation
+    if loaded.crowded and loaded.crowded & touched(loaded.ledger, operation):
+        return Postponed()
+    if isinstance(operation, ops.ExpireDue):
+        return Outcome(ops.Reply())
+    try:
+        return decide(loaded.ledger, request, loaded.now)
+    except ImprestError as denial:
+        return denial
+
+
+def wanted_by(requests: Sequence[Request]) -> Wanted:
+    """The keys of all that the requests name."""
+    wanted = Wanted()
+    for request in requests:
+        _add_wanted(wanted, request.operation)
+    return wanted
+
+
+def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
+    tenant = op.tenant_id
+    wanted.tenants.add(tenant)
+    match op:
+        case ops.ExpireDue():
+            wanted.accounts.add((tenant, op.account_id))
+            return
+        case ops.CreateAccount():
+            wanted.accounts.update(
+                (tenant, account_id) for account_id in (op.account_id, op.parent_account_id) if account_id
+            )
+        case ops.CreditOperation():
+            wanted.accounts.add((tenant, op.account_id))
+            if op.external_reference:
+                kind = TransactionKind(op.kind.value)
+                wanted.external_references.add((tenant, kind, op.external_reference))
+        case ops.Transfer():
+            wanted.accounts.update(((tenant, op.from_account_id), (tenant, op.to_account_id)))
+        case ops.Extend() | ops.Void():
+            wanted.reservations.add((tenant, op.reservation_id))
+        case ops.Commit():
+            wanted.reservations.add((tenant, op.reservation_id))
+            wanted.captures_of.add((tenant, op.reservation_id))
+        case ops.Refund():
+            if op.reservation_id is not None:
+                wanted.reservations.add((tenant, op.reservation_id))
+                wanted.captures_of.add((tenant, op.reservation_id))
+            if op.transaction_id is not None:
+                wanted.captures.add((tenant, op.transaction_id))
+        case (
+            ops.UpdateAccount()
+            | ops.FreezeAccount()
+            | ops.UnfreezeAccount()
+            | ops.CloseAccount()
+            | ops.Reserve()
+            | ops.Charge()
+        ):
+            wanted.accounts.add((tenant, op.account_id))
+        case _:
+            raise AssertionError(f"{type(op).__name__} names nothing to load")
+    if not isinstance(op, ops.Extend):
+        wanted.operations.add((tenant, op.kind, op.idempotency_key))
+
+
+def touched(ledger: Ledger, op: ops.Operation) -> set[AccountKey]:
+    """The accounts whose books the operation reads or changes, as far as they exist."""
+    wanted = Wanted()
+    _add_wanted(wanted, op)
+    keys = set(wanted.accounts)
+    keys.update(ledger.reservations[key].account_key for key in wanted.reservations if key in ledger.reservations)
+    keys.update(
+        (key[0], ledger.transaction_accounts[key]) for key in wanted.captures if key in ledger.transaction_accounts
+    )
+    return keys
