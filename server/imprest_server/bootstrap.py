@@ -1,0 +1,144 @@
+"""The one place that builds the server's objects, and takes them down again in reverse.
+
+`prepare_database` blocks and comes before the event loop; `running` is what stands in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypedDict
+
+from imprest_server.config import Settings
+from imprest_server.core.ids import AccountId, AccountKey, TenantId
+from imprest_server.db import migrations, pool
+from imprest_server.db.data_dir import OWNER_ROLE
+from imprest_server.db.dsn import describe
+from imprest_server.db.embedded import EmbeddedPostgres, running_dsn
+from imprest_server.db.safety import refuse_unsafe
+from imprest_server.jobs.expire_holds import ExpireHolds
+from imprest_server.jobs.repeat import repeat
+from imprest_server.ledger.operations import ExpireDue
+from imprest_server.ledger.queries import Queries
+from imprest_server.ledger.store import Connection
+from imprest_server.ledger.working_set import Terms
+from imprest_server.posting.engine import Engine
+from imprest_server.transport.identity import TENANT
+from imprest_server.transport.server import Server
+
+
+class Timeouts(TypedDict):
+    """The time limits of every connection."""
+
+    statement_timeout_ms: int
+    lock_timeout_ms: int
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database to work on: how the server connects, how the owner of its tables does, its name for people."""
+
+    dsn: str
+    owner_dsn: str
+    description: str
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The database of the settings; the embedded Postgres runs while this is open. Blocking.
+
+    Raises:
+        StartupError: the address is no address, or the embedded Postgres cannot be started.
+    """
+    if settings.database_url is not None:
+        dsn = settings.database_url.get_secret_value()
+        owner_dsn = (settings.owner_database_url or settings.database_url).get_secret_value()
+        describe(owner_dsn)  # refuses what cannot be read
+        yield Database(dsn, owner_dsn, describe(dsn))
+        return
+    with EmbeddedPostgres(settings.data_dir) as postgres:
+        description = f"embedded Postgres {postgres.version} in {postgres.data_dir}"
+        yield Database(postgres.dsn(), postgres.dsn(user=OWNER_ROLE), description)
+
+
+@contextmanager
+def open_database_beside_server(settings: Settings) -> Iterator[Database]:
+    """Like `open_database`, but an embedded Postgres that a server runs already is used as it is."""
+    running = None if settings.database_url else running_dsn(settings.data_dir)
+    if running is None:
+        with open_database(settings) as database:
+            yield database
+    else:
+        owner_dsn = running_dsn(settings.data_dir, user=OWNER_ROLE) or running
+        yield Database(running, owner_dsn, f"embedded Postgres in {settings.data_dir}")
+
+
+def prepare_database(settings: Settings, database: Database) -> None:
+    """Make sure the tables are those of this version. Blocking.
+
+    Raises:
+        StartupError: they are not, and it is not ours to change that.
+    """
+    if settings.database_url is None:
+        migrations.upgrade(database.owner_dsn)
+    else:
+        migrations.check_at_head(database.dsn)
+
+
+@asynccontextmanager
+async def running(settings: Settings, dsn: str) -> AsyncIterator[str]:
+    """A server on a prepared database, from ready to stopped; gives the address it listens on.
+
+    Raises:
+        StartupError: the database is unsafe, or the address is taken.
+    """
+
+    async def connect() -> Connection:
+        return await pool.connect_engine(dsn, **_timeouts(settings))
+
+    async def expire_due(tenant_id: TenantId, account_id: AccountId) -> None:
+        await engine.submit(ExpireDue(tenant_id=tenant_id, account_id=account_id))
+
+    async def due_accounts(limit: int) -> list[AccountKey]:
+        return await queries.due_accounts([TENANT], limit)
+
+    async with AsyncExitStack() as stack:
+        async with await connect() as connection:
+            await refuse_unsafe(connection)
+        engine = Engine(connect, _terms(settings), batch_max=settings.batch_max, queue_max=settings.queue_max)
+        await engine.start()
+        stack.push_async_callback(engine.stop)
+        queries = Queries(await stack.enter_async_context(pool.read_pool(dsn, **_timeouts(settings))), expire_due)
+        sweeper = ExpireHolds(due_accounts, engine.submit)
+        sweeping = repeat("expire_holds", sweeper.run_once, settings.sweep_interval_ms / 1000)
+        await stack.enter_async_context(_in_background(sweeping))
+        server = Server(engine, queries)
+        stack.push_async_callback(server.stop)
+        yield await server.start(settings.listen)
+
+
+@asynccontextmanager
+async def _in_background(work: Coroutine[object, object, object]) -> AsyncIterator[None]:
+    """Let something run that ends by being cancelled."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _terms(settings: Settings) -> Terms:
+    return Terms(
+        default_ttl=timedelta(seconds=settings.default_hold_ttl_s),
+        late_commit_window=timedelta(seconds=settings.late_commit_window_s),
+    )
+
+
+def _timeouts(settings: Settings) -> Timeouts:
+    return {"statement_timeout_ms": settings.statement_timeout_ms, "lock_timeout_ms": settings.lock_timeout_ms}

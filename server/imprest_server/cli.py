@@ -1,0 +1,148 @@
+"""The `imprest` command: serve, migrate, verify, version."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+import uvloop
+
+from imprest_server import __version__, bootstrap
+from imprest_server.bootstrap import Database
+from imprest_server.config import Settings, SettingsError, load_settings
+from imprest_server.db import migrations
+from imprest_server.db.errors import StartupError
+from imprest_server.ledger.verify import run_verify
+from imprest_server.logs import configure_logging
+
+app = typer.Typer(
+    name="imprest",
+    help="Prepaid credit ledger for phone calls and AI agents. Settings also come from IMPREST_* variables.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Listen = Annotated[str | None, typer.Option(help="Address of the gRPC server, host:port; port 0 picks a free one.")]
+DataDir = Annotated[Path | None, typer.Option(help="Directory of the embedded Postgres.")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="A Postgres of your own (libpq URI) instead of the embedded one. Other users of this machine can see "
+        "it here: prefer IMPREST_DATABASE_URL."
+    ),
+]
+BatchMax = Annotated[int | None, typer.Option(help="Most operations in one transaction; 1 turns group commit off.")]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"] | None, typer.Option(help="Least level to log.")]
+LogFormat = Annotated[Literal["console", "json"] | None, typer.Option(help="For people, or for machines.")]
+
+
+def main() -> None:
+    """Run the command line; a problem that the operator can solve is told in one message, without a traceback."""
+    try:
+        app()
+    except SettingsError as error:
+        _fail(error, status=2)
+    except StartupError as error:
+        _fail(error, status=1)
+
+
+@app.command()
+def serve(
+    listen: Listen = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    batch_max: BatchMax = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
+    """Run the server, with its own Postgres unless a database URL is given. Ctrl-C drains and stops it."""
+    settings = load_settings(
+        listen=listen,
+        data_dir=data_dir,
+        database_url=database_url,
+        batch_max=batch_max,
+        log_level=log_level,
+        log_format=log_format,
+    )
+    configure_logging(settings.log_level, settings.log_format)
+    # Before the event loop takes over: unwinding stops the embedded Postgres.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with bootstrap.open_database(settings) as database:
+            bootstrap.prepare_database(settings, database)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_serve(settings, database))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        sys.exit(128 + signal.SIGINT)
+
+
+async def _serve(settings: Settings, database: Database) -> None:
+    """Serve until a signal comes. A second one does not wait for running calls; a third one kills."""
+    stop = asyncio.Event()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def on_signal() -> None:
+        if not stop.is_set():
+            stop.set()
+            return
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(signum)
+        task.cancel()
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, on_signal)
+    async with bootstrap.running(settings, database.dsn) as address:
+        print(f"imprest {__version__} serves on {address} from {database.description}", flush=True)
+        await stop.wait()
+        print("imprest stops: finishing what has begun", flush=True)
+
+
+@app.command()
+def migrate(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
+    """Bring the tables of the database up to date, as their owner (IMPREST_OWNER_DATABASE_URL)."""
+    settings = load_settings(data_dir=data_dir, database_url=database_url)
+    with bootstrap.open_database_beside_server(settings) as database:
+        missing = migrations.pending(database.owner_dsn)
+        migrations.upgrade(database.owner_dsn)
+        done = f"applied {', '.join(missing)}" if missing else "nothing to do"
+        print(f"{database.description}: {done}")
+
+
+@app.command()
+def verify(
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only this account of the tenant.")] = None,
+    after: Annotated[str, typer.Option(help="Go on after the checkpoint that an interrupted run named.")] = "",
+    all_differences: Annotated[bool, typer.Option("--all", help="Report all differences, not just the first.")] = False,
+) -> None:
+    """Recompute every balance, sequence and hash from the journal, beside a running server; exit 1 on a difference."""
+    settings = load_settings(data_dir=data_dir, database_url=database_url)
+    with bootstrap.open_database_beside_server(settings) as database:
+        status = run_verify(
+            database.owner_dsn,
+            print,
+            tenant_id=tenant,
+            account_id=account,
+            after=after,
+            all_differences=all_differences,
+        )
+    sys.exit(status)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(f"imprest {__version__}")
+
+
+def _fail(error: Exception, status: int) -> NoReturn:
+    print(f"imprest: {error}", file=sys.stderr)
+    sys.exit(status)

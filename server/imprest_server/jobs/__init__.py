@@ -1,0 +1,1 @@
+"""Work that nobody asks for: each job has a `run_once`, and `repeat` runs it again and again."""

@@ -1,0 +1,33 @@
+"""The loop around a job: it goes on through failures, and says once that they began and once that they ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import structlog
+
+from imprest_server.core.errors import ImprestError
+
+log = structlog.get_logger(__name__)
+
+
+async def repeat(name: str, run_once: Callable[[], Awaitable[bool]], interval_s: float) -> NoReturn:
+    """Run the job every `interval_s`, at once again when it answers that there is more to do, until cancelled."""
+    failing = False
+    while True:
+        more = False
+        try:
+            more = await run_once()
+        except Exception as error:  # whatever it is, the next round may succeed
+            if not failing:
+                # What the ledger says about itself needs no traceback; anything else may be a bug.
+                log.error("job fails", job=name, error=str(error), exc_info=not isinstance(error, ImprestError))
+            failing = True
+        else:
+            if failing:
+                log.warning("job works again", job=name)
+            failing = False
+        if not more:
+            await asyncio.sleep(interval_s)

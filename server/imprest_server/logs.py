@@ -1,0 +1,64 @@
+"""How the server logs: one event per line to standard error, for people or as JSON."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+
+def configure_logging(level: Literal["debug", "info", "warning", "error"], style: Literal["console", "json"]) -> None:
+    """Set structlog up; what libraries log through `logging` appears from WARNING on."""
+    numeric = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    renderer: Processor
+    if style == "json":
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            show_exception,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(numeric),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def show_exception(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Replace `exc_info` by a traceback: without local variables, and without the values of rows.
+
+    Postgres shows whole rows in its DETAIL and CONTEXT lines, which the driver makes part of its message.
+    """
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        text = "".join(traceback.format_exception(error))
+        for part in _row_values(error):
+            text = text.replace(part, "(not logged)")
+        event["exception"] = text.rstrip()
+    return event
+
+
+def _row_values(error: BaseException) -> Iterator[str]:
+    """What Postgres said about rows, in the error and those that led to it."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        current = waiting.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        diag = getattr(current, "diag", None)
+        yield from filter(None, (getattr(diag, "message_detail", None), getattr(diag, "context", None)))
+        waiting += [current.__cause__, current.__context__]

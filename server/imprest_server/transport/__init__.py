@@ -1,0 +1,1 @@
+"""The gRPC edge: requests become operations, answers become messages, errors become statuses."""

@@ -1,0 +1,113 @@
+"""What happens around every unary call: draining, deadline, parsing, error translation, one log line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
+
+import structlog
+from google.protobuf.message import DecodeError, Message
+from grpc import HandlerCallDetails, RpcMethodHandler, unary_unary_rpc_method_handler
+from grpc.aio import ServerInterceptor, ServicerContext
+
+from imprest_server.core.errors import DeadlineTooShort, Draining, InvalidArgument
+from imprest_server.transport.errors import DETAILS_KEY, Failure, failure_of
+
+#: With less time than this left a caller would be gone before an answer; the work is not started.
+MIN_REMAINING_S: Final = 0.005
+#: Methods of other packages (health, reflection) answer by themselves, also while draining.
+_OURS: Final = "/imprest."
+
+Context = ServicerContext[bytes, Message]
+Behavior = Callable[[Message, Context], Awaitable[Message]]
+
+log = structlog.get_logger(__name__)
+
+
+class CallGuard(ServerInterceptor):
+    """Stands around every unary method of Imprest. After `drain` new calls are refused, running ones finish."""
+
+    def __init__(self) -> None:
+        self._draining = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._guarded: dict[str, RpcMethodHandler[Any, Any]] = {}
+
+    async def drain(self, timeout_s: float) -> None:
+        """Refuse calls from now on; return when the last one is answered, at the latest after `timeout_s`."""
+        self._draining = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[HandlerCallDetails], Awaitable[RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: HandlerCallDetails,
+    ) -> RpcMethodHandler[Any, Any] | None:
+        """Wrap each method's handler once, on its first call."""
+        method = handler_call_details.method
+        known = self._guarded.get(method)
+        if known is not None:
+            return known
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.unary_unary is None or not method.startswith(_OURS):
+            return handler
+        self._guarded[method] = self._guard(method, handler)
+        return self._guarded[method]
+
+    def _guard(self, method: str, handler: RpcMethodHandler[Any, Any]) -> RpcMethodHandler[Any, Any]:
+        behavior = cast(Behavior, handler.unary_unary)
+        parse = cast(Callable[[bytes], Message], handler.request_deserializer)
+
+        async def guarded(request: bytes, context: Context) -> Message:
+            started = time.perf_counter()
+            self._enter()
+            try:
+                self._admit(context)
+                response = await behavior(_parsed(parse, request), context)
+            except Exception as error:  # noqa: BLE001  # every error becomes a status, here and nowhere else
+                failure = failure_of(error, method)
+                _log(method, started, failure)
+                await context.abort(failure.code, failure.message, ((DETAILS_KEY, failure.details),))
+            finally:
+                self._leave()
+            log.debug("call", method=method, code="OK", ms=_ms(started))
+            return response
+
+        # Requests arrive as bytes: gRPC would answer one that it cannot parse with a bare INTERNAL.
+        return unary_unary_rpc_method_handler(guarded, None, handler.response_serializer)
+
+    def _enter(self) -> None:
+        self._running += 1
+        self._idle.clear()
+
+    def _leave(self) -> None:
+        self._running -= 1
+        if not self._running:
+            self._idle.set()
+
+    def _admit(self, context: Context) -> None:
+        if self._draining:
+            raise Draining()
+        remaining_s = cast("float | None", context.time_remaining())
+        if remaining_s is not None and remaining_s < MIN_REMAINING_S:
+            raise DeadlineTooShort()
+
+
+def _parsed(parse: Callable[[bytes], Message], request: bytes) -> Message:
+    try:
+        return parse(request)
+    except DecodeError:
+        raise InvalidArgument(field="request", problem="is not a valid message of its type") from None
+
+
+def _log(method: str, started: float, failure: Failure) -> None:
+    log.info("call failed", method=method, code=failure.code.name, reason=failure.reason, ms=_ms(started))
+
+
+def _ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)

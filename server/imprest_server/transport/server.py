@@ -1,0 +1,78 @@
+"""The gRPC server: our services behind one guard, health and reflection beside them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_reflection.v1alpha import reflection
+
+from imprest.v1 import account_service_pb2, ledger_service_pb2
+from imprest.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_server
+from imprest.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
+from imprest_server.db.errors import StartupError
+from imprest_server.ledger.queries import Queries
+from imprest_server.posting.engine import Engine
+from imprest_server.transport.account_service import AccountService
+from imprest_server.transport.interceptors import CallGuard
+from imprest_server.transport.ledger_service import LedgerService
+from imprest_server.transport.submit import Submit
+
+SERVICES: Final = (
+    ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name,
+    account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
+)
+#: Requests are small: 64 labels of full length are 80 KB. gRPC refuses more with RESOURCE_EXHAUSTED.
+MAX_REQUEST_BYTES: Final = 4 * 1024 * 1024
+#: How long a call may still run after the server was told to stop.
+DRAIN_S: Final = 15.0
+#: Time for the last replies to leave; only streams of other packages (health's Watch) are still open then.
+_FLUSH_S: Final = 0.5
+
+
+class ListenError(StartupError):
+    """The address cannot be listened on."""
+
+
+class Server:
+    """Serves from `start` to `stop`; each is called once."""
+
+    def __init__(self, engine: Engine, queries: Queries) -> None:
+        self._guard = CallGuard()
+        self._health = health.aio.HealthServicer()
+        # Two servers on one port would share its calls without knowing; the second must fail to start.
+        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)]
+        self._server = grpc.aio.server(interceptors=[self._guard], options=options)
+        submit = Submit(engine)
+        add_LedgerServiceServicer_to_server(LedgerService(submit, queries), self._server)  # type: ignore[no-untyped-call]
+        add_AccountServiceServicer_to_server(AccountService(submit, queries), self._server)  # type: ignore[no-untyped-call]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+
+    async def start(self, listen: str) -> str:
+        """Listen on `host:port`, report SERVING, and return the address with the port that a 0 became.
+
+        Raises:
+            ListenError: the address is taken or not ours.
+        """
+        try:
+            port = self._server.add_insecure_port(listen)
+        except RuntimeError as error:
+            raise ListenError(
+                f"cannot listen on {listen}: the port is in use, needs more privileges, or the address is not this "
+                "machine's; choose another with --listen"
+            ) from error
+        await self._server.start()
+        for service in ("", *SERVICES):
+            await self._health.set(service, HealthCheckResponse.SERVING)
+        return f"{listen.rpartition(':')[0]}:{port}"
+
+    async def stop(self) -> None:
+        """Report NOT_SERVING, refuse new calls, let the running ones finish, and stop listening."""
+        await self._health.enter_graceful_shutdown()
+        try:
+            await self._guard.drain(DRAIN_S)
+        finally:
+            await self._server.stop(_FLUSH_S)
