@@ -1,0 +1,147 @@
+"""Rules of reservations: reserve, extend, commit, void; and of charges, which need none."""
+
+from dataclasses import replace
+
+from tests.oracle.accounts import refuse_closed_or_frozen
+from tests.oracle.book import capture, charge_postings, write
+from tests.oracle.late import late_commit
+from tests.oracle.model import DAY, Account, Balance, Charge, Denied, Outcome, Request, Reservation
+from tests.oracle.tenant import Tenant, check_currency
+from tests.oracle.validation import DEFAULT_TTL_S, amount_of, required_amount, ttl_of
+
+LATE_WINDOW = 7 * DAY
+"""How long after its expiry a hold can still be committed, the last instant included."""
+
+
+def _refuse_new_call(account: Account) -> None:
+    refuse_closed_or_frozen(account)
+    if account.receivable > 0:
+        raise Denied("RECEIVABLE_OPEN")
+
+
+def reserve(tenant: Tenant, request: Request, now: int) -> Outcome:
+    """Sets credit aside for a call; with `min_amount` whatever there is from that on."""
+    account = tenant.account(request["account_id"])
+    check_currency(request, account)
+    _refuse_new_call(account)
+    if account.max_concurrent_calls is not None and account.open_count >= account.max_concurrent_calls:
+        raise Denied("CALL_LIMIT_REACHED")
+    amount = required_amount(request)
+    least = amount_of(request, "min_amount")
+    granted = amount if least is None else min(amount, account.spendable)
+    if granted > account.spendable or granted < (least or 0):
+        raise Denied("INSUFFICIENT_FUNDS")
+    hold = Reservation(
+        reservation_id=tenant.new_reservation_id(),
+        account_id=account.account_id,
+        amount=granted,
+        expire_time=now + ttl_of(request, DEFAULT_TTL_S),
+        on_expiry=request.get("on_expiry", "CAPTURE_USED"),
+    )
+    account.holds[hold.reservation_id] = hold
+    return replace(_answer(account, hold), final_unit=granted < amount)
+
+
+def _answer(account: Account, hold: Reservation, charge: Charge | None = None) -> Outcome:
+    return Outcome(account_id=account.account_id, balance=Balance.of(account), reservation=hold, charge=charge)
+
+
+def _refuse_ended(hold: Reservation) -> None:
+    if hold.state != "ACTIVE":
+        raise Denied(f"RESERVATION_{hold.state}")
+
+
+def extend(tenant: Tenant, request: Request, now: int) -> Outcome:
+    """Raises the total, the use and the expiry, each on its own; a denied total is an OK answer."""
+    account, hold = tenant.reservation(request["reservation_id"])
+    check_currency(request, account)
+    _refuse_ended(hold)
+    hold.used = max(hold.used, amount_of(request, "used") or 0)
+    if "ttl" in request:
+        hold.expire_time = max(hold.expire_time, now + ttl_of(request, DEFAULT_TTL_S))
+    total = amount_of(request, "new_total")
+    reason = None
+    if total is not None and total > hold.amount:
+        reason = _why_not_more(account, hold, total)
+        if reason is None:
+            hold.amount = total
+    return replace(_answer(account, hold), final_unit=reason is not None, denial_reason=reason)
+
+
+def _why_not_more(account: Account, hold: Reservation, total: int) -> str | None:
+    try:
+        _refuse_new_call(account)
+    except Denied as denial:
+        return denial.reason
+    more = max(0, total - hold.consumed) - hold.remaining
+    return "INSUFFICIENT_FUNDS" if more > account.spendable else None
+
+
+def commit(tenant: Tenant, request: Request, now: int) -> Outcome:
+    """Posts usage against a hold; the final capture frees what is left of it."""
+    account, hold = tenant.reservation(request["reservation_id"])
+    check_currency(request, account)
+    amount = required_amount(request)
+    effective_time = request.get("effective_time")
+    if hold.state == "EXPIRED" and now <= hold.expire_time + LATE_WINDOW:
+        charge, transaction_id = late_commit(tenant, account, hold, amount, now, effective_time)
+        return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=True)
+    _refuse_ended(hold)
+    charge = capture(account, hold, amount, account.overrun_policy)
+    hold.captured += charge.charged
+    hold.absorbed += charge.absorbed
+    if request.get("final", True):
+        hold.state = "COMMITTED"
+    transaction_id = write(
+        account,
+        "COMMIT",
+        charge_postings(charge),
+        now,
+        reservation_id=hold.reservation_id,
+        charged=charge.charged,
+        effective_time=effective_time,
+    )
+    return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=False)
+
+
+def void(tenant: Tenant, request: Request, now: int) -> Outcome:
+    """Ends a hold unspent; after captures it frees the rest. Once ended by Void, Void says so again."""
+    account, hold = tenant.reservation(request["reservation_id"])
+    if not hold.ended_by_void:
+        _refuse_ended(hold)
+        hold.state = "COMMITTED" if hold.consumed > 0 else "VOIDED"
+        hold.ended_by_void = True
+        write(account, "VOID", [], now, reservation_id=hold.reservation_id)
+    return _answer(account, hold)
+
+
+def charge(tenant: Tenant, request: Request, now: int) -> Outcome:
+    """Charges available credit at once, without a hold."""
+    account = tenant.account(request["account_id"])
+    check_currency(request, account)
+    _refuse_new_call(account)
+    amount = required_amount(request)
+    if amount > account.spendable:
+        raise Denied("INSUFFICIENT_FUNDS")
+    split = Charge(from_available=amount)
+    transaction_id = write(
+        account,
+        "CHARGE",
+        charge_postings(split),
+        now,
+        charged=split.charged,
+        effective_time=request.get("effective_time"),
+    )
+    return Outcome(
+        account_id=account.account_id,
+        balance=Balance.of(account),
+        charge=split,
+        transaction_id=transaction_id,
+        late=False,
+    )
+
+
+def get_reservation(tenant: Tenant, request: Request, _now: int) -> Outcome:
+    """Reads the reservation."""
+    _, hold = tenant.reservation(request["reservation_id"])
+    return Outcome(account_id=hold.account_id, reservation=hold)

@@ -1,0 +1,184 @@
+"""The oracle's front door: one tenant that applies operations one after the other.
+
+`Tenant.apply` is the order of DESIGN's fine print, line by line: validation, key, then the operation (which
+checks NOT_FOUND, currency, state and its own conditions in this order). Due holds are ended first.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tests.oracle.book import expire_due
+from tests.oracle.model import Account, Decision, Denied, Outcome, Request, Reservation, Transaction
+from tests.oracle.money import MONEY_MAX_NANOS, MONEY_MIN_NANOS
+from tests.oracle.validation import AMOUNT_FIELDS, READS, amount_of, validate, validate_times
+
+STORED_DENIALS = frozenset(
+    [
+        "INSUFFICIENT_FUNDS",
+        "ACCOUNT_FROZEN",
+        "ACCOUNT_CLOSED",
+        "ACCOUNT_NOT_EMPTY",
+        "RECEIVABLE_OPEN",
+        "CALL_LIMIT_REACHED",
+        "CURRENCY_MISMATCH",
+        "OVERRUN_REJECTED",
+        "RESERVATION_COMMITTED",
+        "RESERVATION_VOIDED",
+        "RESERVATION_EXPIRED",
+        "REFUND_EXCEEDS_CAPTURE",
+        "EXTERNAL_REFERENCE_USED",
+        "ACCOUNT_EXISTS",
+    ]
+)
+"""Denials that a retry of the same key gets again, whatever has changed since."""
+
+Rule = Callable[["Tenant", Request, int], Outcome]
+"""Decides and carries out one kind of operation at a time `now`; raises Denied before changing anything."""
+
+
+class Tenant:
+    """All accounts of one tenant, and the memory of what was decided."""
+
+    def __init__(self, rules: dict[str, Rule]) -> None:
+        self._rules = rules
+        self.accounts: dict[str, Account] = {}
+        self.references: set[tuple[str, str]] = set()
+        self.refunded: dict[str, int] = {}
+        """What Refunds gave back, by the transaction that had charged it."""
+        self.returned: dict[str, int] = {}
+        """What late commits gave back, by the expiry's transaction."""
+        self._decisions: dict[tuple[str, str], Decision] = {}
+        self._made_reservations = 0
+
+    # -- operations
+
+    def apply(self, request: Request, now: int) -> Outcome:
+        """Answers one operation at the time `now` (microseconds, never going back)."""
+        try:
+            validate(request)
+        except Denied as denial:
+            return Outcome(denied=denial.reason)
+        self.expire_all(now)
+        if request["op"] in READS:
+            return self._decide(request, now)
+        earlier = self._earlier(request)
+        if earlier is not None:
+            if earlier.fingerprint != fingerprint(request):
+                return Outcome(denied="IDEMPOTENCY_KEY_REUSED")
+            return replace(earlier.outcome, replayed=True)
+        outcome = self._decide(request, now)
+        if outcome.denied is None or outcome.denied in STORED_DENIALS:
+            self._remember(request, outcome)
+        return outcome
+
+    def expire_all(self, now: int) -> None:
+        """Ends all due holds, so that what follows sees every book as it is at `now`."""
+        for account in self.accounts.values():
+            expire_due(account, now)
+
+    def _decide(self, request: Request, now: int) -> Outcome:
+        before = {key: account.copy() for key, account in self.accounts.items()}
+        memory = set(self.references), dict(self.refunded), dict(self.returned)
+        try:
+            validate_times(request, now)
+            outcome = self._rules[request["op"]](self, request, now)
+            self._check_range()
+        except Denied as denial:
+            self.accounts = before
+            self.references, self.refunded, self.returned = memory
+            return Outcome(denied=denial.reason)
+        if outcome.reservation is not None:
+            return replace(outcome, reservation=replace(outcome.reservation))
+        return outcome
+
+    def _check_range(self) -> None:
+        for account in self.accounts.values():
+            for amount in (account.wallet, account.held, account.available, account.receivable):
+                if not MONEY_MIN_NANOS <= amount <= MONEY_MAX_NANOS:
+                    raise Denied("OUT_OF_RANGE")
+
+    # -- keys
+
+    def _earlier(self, request: Request) -> Decision | None:
+        key = request["idempotency_key"]
+        if request["op"] != "extend":
+            return self._decisions.get((request["op"], key))
+        hold = self.find_reservation(request["reservation_id"])
+        if hold is None or hold.last_extend is None or hold.last_extend.key != key:
+            return None
+        return hold.last_extend
+
+    def _remember(self, request: Request, outcome: Outcome) -> None:
+        decision = Decision(request["idempotency_key"], fingerprint(request), outcome)
+        if request["op"] != "extend":
+            self._decisions[request["op"], request["idempotency_key"]] = decision
+            return
+        hold = self.find_reservation(request["reservation_id"])
+        if hold is not None:
+            hold.last_extend = decision
+
+    # -- look-ups, used by the rules
+
+    def account(self, account_id: str) -> Account:
+        """The account. Raises Denied(NOT_FOUND)."""
+        if account_id not in self.accounts:
+            raise Denied("NOT_FOUND")
+        return self.accounts[account_id]
+
+    def find_reservation(self, reservation_id: str) -> Reservation | None:
+        """The reservation, or None."""
+        for account in self.accounts.values():
+            if reservation_id in account.holds:
+                return account.holds[reservation_id]
+        return None
+
+    def reservation(self, reservation_id: str) -> tuple[Account, Reservation]:
+        """The reservation with its account. Raises Denied(NOT_FOUND)."""
+        hold = self.find_reservation(reservation_id)
+        if hold is None:
+            raise Denied("NOT_FOUND")
+        return self.accounts[hold.account_id], hold
+
+    def transaction(self, transaction_id: str) -> tuple[Account, Transaction]:
+        """The transaction with its account. Raises Denied(NOT_FOUND)."""
+        for account in self.accounts.values():
+            for transaction in account.transactions:
+                if transaction.transaction_id == transaction_id:
+                    return account, transaction
+        raise Denied("NOT_FOUND")
+
+    def left_to_refund(self, transaction: Transaction) -> int:
+        """What a transaction charged and nothing has given back yet."""
+        given_back = self.refunded.get(transaction.transaction_id, 0) + self.returned.get(transaction.transaction_id, 0)
+        return transaction.charged - given_back
+
+    def use_reference(self, request: Request) -> None:
+        """Claims the external reference, if there is one. Raises Denied(EXTERNAL_REFERENCE_USED)."""
+        reference = request.get("external_reference")
+        if reference is None:
+            return
+        if (request["op"], reference) in self.references:
+            raise Denied("EXTERNAL_REFERENCE_USED")
+        self.references.add((request["op"], reference))
+
+    def new_reservation_id(self) -> str:
+        """A fresh id; ids sort in the order in which they were made."""
+        self._made_reservations += 1
+        return f"rsv_{self._made_reservations:08d}"
+
+
+def check_currency(request: Request, *accounts: Account) -> None:
+    """Raises Denied(CURRENCY_MISMATCH) if the request has an amount in another currency than an account's."""
+    currencies = {account.currency for account in accounts}
+    if any(request.get(name) is not None for name in AMOUNT_FIELDS):
+        currencies.add(request["currency"])
+    if len(currencies) > 1:
+        raise Denied("CURRENCY_MISMATCH")
+
+
+def fingerprint(request: Request) -> object:
+    """What a retry must have in common with the first request: every field that was set, normalised."""
+    fields = {name: value for name, value in request.items() if name not in ("op", "idempotency_key")}
+    for name in AMOUNT_FIELDS & fields.keys():
+        fields[name] = amount_of(request, name)
+    return fields
