@@ -1,0 +1,68 @@
+"""Fixtures for everything: a Postgres for the run, and a fresh, migrated database for each test that asks.
+
+Each pytest-xdist worker has a cluster of its own; making one takes about half a second.
+"""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from imprest_server.db.data_dir import APP_ROLE, DATABASE, OWNER_ROLE, SUPERUSER
+from imprest_server.db.embedded import EmbeddedPostgres
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test: migrated, without rows."""
+
+    name: str
+    owner_dsn: str
+    app_dsn: str
+
+
+@pytest.fixture(scope="session")
+def scratch_dir() -> Iterator[Path]:
+    """A directory that other users may pass through (pytest's own are closed): root runs Postgres as one of them."""
+    path = Path(tempfile.mkdtemp(prefix="imprest-test-"))
+    path.chmod(0o711)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def pg_cluster(scratch_dir: Path) -> Iterator[EmbeddedPostgres]:
+    """A running Postgres with the roles and an empty database `imprest`."""
+    with EmbeddedPostgres(scratch_dir / "cluster") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def _admin(pg_cluster: EmbeddedPostgres) -> Iterator[psycopg.Connection]:
+    """A superuser's connection, once the database `imprest` is migrated and so a template."""
+    from imprest_server.db.migrations import upgrade  # here: tests without tables start faster
+
+    upgrade(pg_cluster.dsn(user=OWNER_ROLE))
+    with psycopg.connect(pg_cluster.dsn(SUPERUSER, SUPERUSER), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def database(pg_cluster: EmbeddedPostgres, _admin: psycopg.Connection) -> Iterator[Database]:
+    """A copy of the migrated database, dropped after the test."""
+    name = f"test_{next(_numbers)}"
+    _admin.execute(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+            sql.Identifier(name), sql.Identifier(DATABASE), sql.Identifier(OWNER_ROLE)
+        )
+    )
+    yield Database(name, pg_cluster.dsn(name, OWNER_ROLE), pg_cluster.dsn(name, APP_ROLE))
+    _admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -1,0 +1,62 @@
+"""Plausible rows in every table, written straight into a migrated database by the owner."""
+
+import psycopg
+
+_SEED = """
+INSERT INTO tenants (tenant_id, create_time) VALUES (%(tenant)s, now()) ON CONFLICT DO NOTHING;
+
+INSERT INTO accounts (
+    tenant_id, account_id, customer_id, display_name, currency_code, credit_limit, overrun_policy, time_zone, labels,
+    state, create_time, update_time
+)
+SELECT %(tenant)s, 'acc_' || a, 'customer ' || a, '', 'USD', 0, 'COLLECT', 'UTC', '{}', 'ACTIVE', now(), now()
+FROM generate_series(1, %(accounts)s) AS a;
+
+INSERT INTO books (
+    tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
+    overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq, chain_hash
+)
+SELECT
+    %(tenant)s, 'acc_' || a, 1000, 0, 0, 0, 0, 0, 0, 0, 1000, 0, 0, 0, 0, 0, 0, 0, %(each)s, sha256('')
+FROM generate_series(1, %(accounts)s) AS a;
+
+INSERT INTO reservations (
+    tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry, labels,
+    create_time, expire_time, ended_by, late
+)
+SELECT
+    %(tenant)s, md5(%(tenant)s || 'rsv' || a || '/' || n)::uuid, 'acc_' || a, 'call ' || n, s.state, 1, 0, 0, 0,
+    'CAPTURE_USED', '{}', now(), now() + n * interval '1 minute', s.ended_by, false
+FROM
+    generate_series(1, %(accounts)s) AS a,
+    generate_series(1, %(each)s) AS n,
+    LATERAL (SELECT 'ACTIVE' AS state, NULL AS ended_by WHERE n %% 2 = 1 UNION ALL
+             SELECT 'COMMITTED', 'COMMIT' WHERE n %% 2 = 0) AS s;
+
+INSERT INTO transactions (
+    tenant_id, transaction_id, account_id, seq, kind, wallet_after, receivable_after, reservation_id, call_id, reason,
+    external_reference, labels, effective_time, create_time, chain_hash
+)
+SELECT
+    %(tenant)s, md5(%(tenant)s || 'txn' || a || '/' || n)::uuid, 'acc_' || a, n, 'ADD_CREDIT', 1000, 0,
+    CASE WHEN n %% 2 = 0 THEN md5(%(tenant)s || 'rsv' || a || '/' || n)::uuid END, '', '', 'pay ' || a || '/' || n,
+    '{}', now(), now(), sha256('')
+FROM generate_series(1, %(accounts)s) AS a, generate_series(1, %(each)s) AS n;
+
+INSERT INTO postings (tenant_id, account_id, seq, line, debit, credit, amount)
+SELECT tenant_id, account_id, seq, 1, 'CASH', 'WALLET', 1 FROM transactions WHERE tenant_id = %(tenant)s;
+
+INSERT INTO refunds (tenant_id, captured_transaction_id, refund_transaction_id, account_id, kind, amount, cost)
+SELECT tenant_id, transaction_id, transaction_id, account_id, 'REFUND', 1, 0
+FROM transactions WHERE tenant_id = %(tenant)s;
+
+INSERT INTO operations (tenant_id, kind, idempotency_key, fingerprint, payload, create_time)
+SELECT tenant_id, 'RESERVE', 'key ' || account_id || '/' || seq, sha256(''), '{}', now()
+FROM transactions WHERE tenant_id = %(tenant)s;
+"""
+
+
+def seed(connection: psycopg.Connection, tenant: str, *, accounts: int = 1, each: int = 2) -> None:
+    """Add a tenant with accounts `acc_1` and on, each with so many reservations, transactions and operations."""
+    cursor = psycopg.ClientCursor(connection)
+    cursor.execute(_SEED, {"tenant": tenant, "accounts": accounts, "each": each})

@@ -1,0 +1,83 @@
+"""Jobs and the loop around them: what they hand on, and how they live with failures."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from imprest_server.core.errors import Conflict, Unavailable
+from imprest_server.core.ids import AccountId, AccountKey, TenantId
+from imprest_server.jobs import expire_holds
+from imprest_server.jobs.expire_holds import ExpireHolds
+from imprest_server.jobs.repeat import repeat
+from imprest_server.ledger.operations import ExpireDue, Operation
+
+T = TenantId("t")
+
+
+def account(name: str) -> AccountKey:
+    return (T, AccountId(name))
+
+
+def listing(*names: str) -> Callable[[int], Awaitable[list[AccountKey]]]:
+    async def due_accounts(limit: int) -> list[AccountKey]:
+        return [account(name) for name in names][:limit]
+
+    return due_accounts
+
+
+class Engine:
+    """Notes what is submitted; some accounts fail."""
+
+    def __init__(self, *failing: str) -> None:
+        self.failing = failing
+        self.done: list[str] = []
+
+    async def submit(self, operation: Operation) -> None:
+        assert isinstance(operation, ExpireDue)
+        await asyncio.sleep(0)
+        if operation.account_id in self.failing:
+            raise Conflict
+        self.done.append(operation.account_id)
+
+
+async def test_each_account_is_expired_once() -> None:
+    engine = Engine()
+    assert not await ExpireHolds(listing("a", "b", "a"), engine.submit).run_once()
+    assert sorted(engine.done) == ["a", "b"]
+
+
+async def test_a_full_list_means_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expire_holds, "LIMIT", 2)
+    assert await ExpireHolds(listing("a", "b", "c"), Engine().submit).run_once()
+
+
+async def test_one_failing_account_keeps_no_other() -> None:
+    engine = Engine("a")
+    with pytest.raises(Conflict):
+        await ExpireHolds(listing("a", "b", "c"), engine.submit).run_once()
+    assert sorted(engine.done) == ["b", "c"]
+
+
+async def test_the_loop_survives_and_says_so_once() -> None:
+    rounds = iter([True, Unavailable(), Unavailable(), ValueError("bug"), False, Unavailable(), False, None])
+    finished = asyncio.Event()
+
+    async def run_once() -> bool:
+        result = next(rounds)
+        if result is None:
+            finished.set()
+            return False
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    with capture_logs() as logged:
+        task = asyncio.create_task(repeat("job", run_once, 0))
+        await finished.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [entry["event"] for entry in logged] == ["job fails", "job works again"] * 2
+    assert logged[0]["exc_info"] is False
