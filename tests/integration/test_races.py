@@ -203,7 +203,7 @@ async def test_reserve_between_due_and_swept(lanes: Lanes) -> None:
 
 async def test_more_due_holds_than_a_batch_expires(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Operations wait until all due holds have ended, however many batches that takes."""
-    monkeypatch.setattr("imprest_server.posting.engine.DUE_LIMIT", 7)
+    monkeypatch.setattr("imprest_server.posting.lane.DUE_LIMIT", 7)
     account = await lanes.open("acme", credit="60")
     await asyncio.gather(*(lanes.hold(account, "1", ttl=timedelta(seconds=60)) for _ in range(60)))
     clock.advance(lanes.database.owner_dsn, 60)

@@ -8,6 +8,7 @@ is current, and stays so until the batch ends.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -91,13 +92,15 @@ class Wanted:
 class Loaded:
     """A batch's working set: the ledger, the clock after the locks, and the holds that may be due.
 
-    `crowded` are the accounts with more due holds than one batch expires.
+    `crowded` are the accounts with more due holds than one batch expires; `lock_wait_s` is how long the locks
+    took to be granted, a round trip included.
     """
 
     ledger: Ledger
     now: datetime
     due: list[tuple[Reservation, TransactionId]]
     crowded: set[AccountKey]
+    lock_wait_s: float = 0.0
 
 
 async def load(conn: Connection, wanted: Wanted, terms: Terms, due_limit: int) -> Loaded:
@@ -116,9 +119,10 @@ async def load(conn: Connection, wanted: Wanted, terms: Terms, due_limit: int) -
             cursor = await stack.enter_async_context(conn.cursor())
             return await cursor.execute(SQL[block], parameters)
 
+        sent = time.monotonic()
         await run("begin")
         await run("set_tenants", {"tenants": ",".join(sorted(wanted.tenants))})
-        await run("lock_books", books)
+        locks = await run("lock_books", books)
         clock = await run("clock")
         accounts = await run("load_accounts", books)
         book_rows = await run("load_books", books)
@@ -142,6 +146,8 @@ async def load(conn: Connection, wanted: Wanted, terms: Terms, due_limit: int) -
                 },
             )
 
+        await locks.fetchall()
+        lock_wait_s = time.monotonic() - sent
         ledger = Ledger(terms)
         for row in await accounts.fetchall():
             account = account_of(row)
@@ -171,6 +177,7 @@ async def load(conn: Connection, wanted: Wanted, terms: Terms, due_limit: int) -
         now=now,
         due=[(reservation, TransactionId(uuid7())) for reservation in due_holds],
         crowded=_crowded(due_holds, due_limit),
+        lock_wait_s=lock_wait_s,
     )
 
 

@@ -14,6 +14,7 @@ from imprest_server.ledger.operations import Request
 from imprest_server.ledger.rules import Outcome, decide, expire_due
 from imprest_server.ledger.store import Connection, Loaded, Wanted
 from imprest_server.ledger.working_set import Ledger, Terms
+from imprest_server.posting.stats import EngineStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,16 @@ class Postponed:
 Result = Outcome | ImprestError | Postponed
 
 
-async def run_batch(conn: Connection, requests: Sequence[Request], terms: Terms, due_limit: int) -> list[Result]:
+async def run_batch(
+    conn: Connection, requests: Sequence[Request], terms: Terms, due_limit: int, stats: EngineStats
+) -> list[Result]:
     """Decide the requests in one transaction and return a result for each, in order, after its COMMIT.
 
     Every due hold of the accounts they touch expires first. A denial is a result, not a failure. Raises
     psycopg.Error, or what a bug raises: then nothing was decided, and the caller must roll back.
     """
     loaded = await store.load(conn, wanted_by(requests), terms, due_limit)
+    stats.lock_wait.observe(loaded.lock_wait_s)
     results = fold(loaded, requests)
     await store.write(conn, loaded)
     return results

@@ -1,51 +1,42 @@
 """The posting engine: operations queue up, a lane takes what is there and posts it as one batch.
 
-A lane is one database connection. Callers await a future that resolves after COMMIT has returned. A batch
-that fails is retried, then split until the culprit stands alone: one bad operation never fails its neighbours.
+Callers await a future that resolves after COMMIT has returned. `waiting.py` decides who is next and when, `lane.py`
+gets a batch through, `batch.py` is the batch itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import psycopg
 import structlog
-from psycopg import errors as pg
 
-from imprest_server.core.errors import Conflict, Draining, ImprestError, QueueFull, Unavailable
+from imprest_server.core.errors import DeadlineTooShort, Draining, QueueFull
 from imprest_server.core.ids import uuid7
 from imprest_server.ledger.operations import Operation, Request, fingerprint
 from imprest_server.ledger.rules import Outcome
-from imprest_server.ledger.store import Connection
 from imprest_server.ledger.working_set import Terms
-from imprest_server.posting.batch import Postponed, run_batch
+from imprest_server.posting.batch import Postponed
+from imprest_server.posting.lane import Connect, Lane, Posted
+from imprest_server.posting.stats import EngineStats
+from imprest_server.posting.waiting import FairQueue, Linger
 
-Connect = Callable[[], Awaitable[Connection]]
-
-#: Most due holds of one account that one batch expires; its operations wait for the next batch.
-DUE_LIMIT = 500
-#: How often a batch is tried again after a conflict or a lost connection, before it is split or given up.
-MAX_RETRIES = 5
-#: After how many seconds no further try is begun: callers wait for it.
-RETRY_S = 5.0
-
-_CONFLICTS = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation, pg.LockNotAvailable)
+#: How long a batch may wait to fill, at most.
+LONGEST_LINGER_S = 0.005
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _Item:
-    """A request and who waits for it."""
+    """A request, who waits for it, since when, and until when (by time.monotonic)."""
 
     request: Request
-    future: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    future: asyncio.Future[Outcome]
+    deadline: float | None
+    since: float = field(default_factory=time.monotonic)
 
     def resolve(self, result: Outcome | Exception) -> None:
         """Answer, unless the caller has gone: its operation has happened all the same."""
@@ -65,136 +56,84 @@ class Engine:
     """
 
     def __init__(self, connect: Connect, terms: Terms, *, batch_max: int, queue_max: int) -> None:
-        self._connect = connect
-        self._terms = terms
+        self.stats = EngineStats()
+        self._lane = Lane(connect, terms, self.stats)
         self._batch_max = batch_max
-        self._queue_max = queue_max
-        self._queue: deque[_Item] = deque()
-        self._wake = asyncio.Event()
+        self._queue: FairQueue[_Item] = FairQueue(queue_max)
+        self._linger = Linger(LONGEST_LINGER_S)
         self._stopping = False
-        self._conn: Connection | None = None
-        self._lane: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Connect and start the lane. Raises psycopg.OperationalError when the database cannot be reached."""
-        self._conn = await self._connect()
-        self._lane = asyncio.create_task(self._run_lane(), name="posting-lane")
+        await self._lane.open()
+        self._running = asyncio.create_task(self._run(), name="posting-lane")
 
     async def stop(self) -> None:
         """Finish what is queued, refuse what comes later, disconnect."""
         self._stopping = True
-        self._wake.set()
-        if self._lane is not None:
-            await self._lane
-        await self._disconnect()
+        self._queue.wake()
+        if self._running is not None:
+            await self._running
+        await self._lane.close()
 
-    async def submit(self, operation: Operation) -> Outcome:
+    async def submit(self, operation: Operation, *, bulk: bool = False, timeout_s: float | None = None) -> Outcome:
         """Post one operation; returns when its effect is durable, raises its denial.
 
-        Raises Unavailable when the engine is full, stopping or without a database, Conflict when retries
-        did not help. Cancelling the caller does not undo the operation.
+        Bulk operations wait in a queue of their own, with which other calls take turns. Raises QueueFull or
+        Draining when the engine does not take it, DeadlineTooShort when `timeout_s` ran out before its batch began,
+        Unavailable without a database, Conflict when retries did not help. Cancelling the caller does not undo the
+        operation.
         """
         if self._stopping:
             raise Draining()
-        if len(self._queue) >= self._queue_max:
-            raise QueueFull()
-        item = _Item(Request(operation, fingerprint(operation), first_id=uuid7(), second_id=uuid7()))
-        self._queue.append(item)
-        self._wake.set()
+        request = Request(operation, fingerprint(operation), first_id=uuid7(), second_id=uuid7())
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        item = _Item(request, asyncio.get_running_loop().create_future(), deadline)
+        try:
+            self._queue.put((operation.tenant_id, bulk), item)
+        except QueueFull:
+            self.stats.refused += 1
+            raise
         return await item.future
 
-    async def _run_lane(self) -> None:
-        while True:
+    async def _run(self) -> None:
+        while self._queue or not self._stopping:
             if not self._queue:
-                if self._stopping:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
+                await self._queue.holds(1)
                 continue
-            items = [self._queue.popleft() for _ in range(min(self._batch_max, len(self._queue)))]
-            try:
-                await self._post(items)
-            except Exception as bug:  # the lane must outlive it, and nobody may wait for ever
-                log.error("lane failed", exc_info=bug)
-                for item in items:
-                    item.resolve(bug)
+            ready = time.monotonic()
+            await self._queue.holds(min(self._linger.target, self._batch_max), self._linger.longest_s)
+            self.stats.linger.observe(time.monotonic() - ready)
+            await self._post_next()
 
-    async def _post(self, items: list[_Item]) -> None:
-        """Post the items as one batch; on failure try again, then in halves, then give the one up."""
-        try:
-            results = await self._try(items)
-        except _Failed as failed:
-            if failed.splittable and len(items) > 1:
-                middle = len(items) // 2
-                await self._post(items[:middle])
-                await self._post(items[middle:])
+    async def _post_next(self) -> None:
+        """Take a batch and see it through."""
+        taken = self._queue.take(self._batch_max)
+        now = time.monotonic()
+        batch = []
+        for stream, item in taken:
+            if item.deadline is not None and item.deadline < now:
+                self.stats.out_of_time += 1
+                item.resolve(DeadlineTooShort())
             else:
-                for item in items:
-                    item.resolve(failed.error)
+                self.stats.queue_wait.observe(now - item.since)
+                batch.append((stream, item))
+        self._linger.note(len(taken))
+        if not batch:
             return
-        postponed: list[_Item] = []
-        for item, result in zip(items, results, strict=True):
-            if isinstance(result, Postponed):
-                postponed.append(item)
-            else:
+        results: Sequence[Posted]
+        try:
+            results = await self._lane.post([item.request for _, item in batch])
+        except Exception as bug:  # nobody may wait for ever
+            log.error("the lane failed", exc_info=bug)
+            results = [bug] * len(batch)
+        self.stats.batch_size.observe(len(batch))
+        self.stats.batch_time.observe(time.monotonic() - now)
+        answered = list(zip(batch, results, strict=True))
+        for (_, item), result in answered:
+            if not isinstance(result, Postponed):
                 item.resolve(result)
-        self._queue.extendleft(reversed(postponed))
-
-    async def _try(self, items: list[_Item]) -> list[Outcome | ImprestError | Postponed]:
-        """Run one batch, again after conflicts and lost connections: the keys make it happen once."""
-        requests = [item.request for item in items]
-        failed = _Failed(Conflict(), splittable=True)
-        give_up = time.monotonic() + RETRY_S
-        for attempt in range(MAX_RETRIES + 1):
-            if attempt:
-                await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))
-            if attempt and time.monotonic() > give_up:
-                break
-            try:
-                if self._conn is None:
-                    self._conn = await self._connect()
-                return await run_batch(self._conn, requests, self._terms, DUE_LIMIT)
-            except _CONFLICTS as conflict:
-                await self._rollback()
-                failed = _Failed(Conflict(), splittable=True)
-                log.info("batch met a conflict", attempt=attempt, size=len(items), sqlstate=conflict.sqlstate)
-            except pg.QueryCanceled as late:
-                await self._rollback()
-                raise _Failed(Unavailable(problem="The database takes too long."), splittable=True) from late
-            except (psycopg.OperationalError, pg.ReadOnlySqlTransaction) as lost:
-                await self._disconnect()
-                failed = _Failed(Unavailable(problem="The database cannot be reached."), splittable=False)
-                log.warning("batch lost its connection", attempt=attempt, size=len(items), sqlstate=lost.sqlstate)
-            except Exception as bug:  # a bug in one operation must not take the lane down
-                if self._conn is not None and self._conn.closed:
-                    # Whatever the error's class says: a session that was ended from the other side.
-                    self._conn = None
-                    failed = _Failed(Unavailable(problem="The database ended the connection."), splittable=False)
-                    continue
-                await self._rollback()
-                raise _Failed(bug, splittable=True) from bug
-        raise failed
-
-    async def _rollback(self) -> None:
-        """Leave the failed transaction; a connection that cannot is given up."""
-        if self._conn is None:
-            return
-        try:
-            await self._conn.execute("ROLLBACK")
-        except psycopg.Error:
-            await self._disconnect()
-
-    async def _disconnect(self) -> None:
-        if self._conn is not None:
-            with contextlib.suppress(psycopg.Error):
-                await self._conn.close()
-            self._conn = None
-
-
-class _Failed(Exception):
-    """A batch could not be posted. `splittable`: a part of it may still be possible."""
-
-    def __init__(self, error: Exception, *, splittable: bool) -> None:
-        super().__init__(error)
-        self.error = error
-        self.splittable = splittable
+        for (stream, item), result in reversed(answered):
+            if isinstance(result, Postponed):
+                self._queue.put_back(stream, item)

@@ -10,11 +10,12 @@ from typing import Any, Final, cast
 
 import structlog
 from google.protobuf.message import DecodeError, Message
-from grpc import HandlerCallDetails, RpcMethodHandler, unary_unary_rpc_method_handler
+from grpc import HandlerCallDetails, RpcMethodHandler, StatusCode, unary_unary_rpc_method_handler
 from grpc.aio import ServerInterceptor, ServicerContext
 
 from imprest_server.core.errors import DeadlineTooShort, Draining, InvalidArgument
 from imprest_server.transport.errors import DETAILS_KEY, Failure, failure_of
+from imprest_server.transport.submit import DEADLINE
 
 #: With less time than this left a caller would be gone before an answer; the work is not started.
 MIN_REMAINING_S: Final = 0.005
@@ -96,6 +97,7 @@ class CallGuard(ServerInterceptor):
         remaining_s = cast("float | None", context.time_remaining())
         if remaining_s is not None and remaining_s < MIN_REMAINING_S:
             raise DeadlineTooShort()
+        DEADLINE.set(None if remaining_s is None else time.monotonic() + remaining_s)
 
 
 def _parsed(parse: Callable[[bytes], Message], request: bytes) -> Message:
@@ -106,7 +108,9 @@ def _parsed(parse: Callable[[bytes], Message], request: bytes) -> Message:
 
 
 def _log(method: str, started: float, failure: Failure) -> None:
-    log.info("call failed", method=method, code=failure.code.name, reason=failure.reason, ms=_ms(started))
+    """A denial is everyday business; what a caller or an operator has to mend is told."""
+    write = log.debug if failure.code is StatusCode.FAILED_PRECONDITION else log.info
+    write("call failed", method=method, code=failure.code.name, reason=failure.reason, ms=_ms(started))
 
 
 def _ms(started: float) -> float:

@@ -1,0 +1,115 @@
+"""A lane: one database connection that posts one batch at a time, come what may.
+
+A batch that meets a conflict or loses its connection is tried again with the same keys, which make it happen once.
+A batch that fails otherwise is split until the culprit stands alone: one bad operation never fails its neighbours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import psycopg
+import structlog
+from psycopg import errors as pg
+
+from imprest_server.core.errors import Conflict, Unavailable
+from imprest_server.ledger.operations import Request
+from imprest_server.ledger.rules import Outcome
+from imprest_server.ledger.store import Connection
+from imprest_server.ledger.working_set import Terms
+from imprest_server.posting.batch import Postponed, run_batch
+from imprest_server.posting.stats import EngineStats
+
+Connect = Callable[[], Awaitable[Connection]]
+#: What becomes of a request: its answer, why there is none (a denial or a failure), or "submit it again".
+Posted = Outcome | Exception | Postponed
+
+#: Most due holds of one account that one batch expires; its operations wait for the next batch.
+DUE_LIMIT = 500
+#: How often a batch is tried again after a conflict or a lost connection, before it is split or given up.
+MAX_RETRIES = 5
+#: After how many seconds no further try is begun: callers wait for it.
+RETRY_S = 5.0
+
+_CONFLICTS = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation, pg.LockNotAvailable)
+
+log = structlog.get_logger(__name__)
+
+
+class Lane:
+    """Posts batches on a connection of its own, which it opens anew when it is lost."""
+
+    def __init__(self, connect: Connect, terms: Terms, stats: EngineStats) -> None:
+        self._connect = connect
+        self._terms = terms
+        self._stats = stats
+        self._conn: Connection | None = None
+
+    async def open(self) -> None:
+        """Connect. Raises psycopg.OperationalError when the database cannot be reached."""
+        self._conn = await self._connect()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._conn is not None:
+            with contextlib.suppress(psycopg.Error):
+                await self._conn.close()
+            self._conn = None
+
+    async def post(self, requests: Sequence[Request]) -> list[Posted]:
+        """Post a batch; a result per request, in order, once that is durable. Never raises."""
+        try:
+            return list(await self._try(requests))
+        except _Failed as failed:
+            if failed.splittable and len(requests) > 1:
+                self._stats.splits += 1
+                middle = len(requests) // 2
+                return [*await self.post(requests[:middle]), *await self.post(requests[middle:])]
+            return [failed.error] * len(requests)
+
+    async def _try(self, requests: Sequence[Request]) -> Sequence[Posted]:
+        failed = _Failed(Conflict(), splittable=True)
+        give_up = time.monotonic() + RETRY_S
+        for attempt in range(MAX_RETRIES + 1):
+            if attempt:
+                self._stats.retries += 1
+                await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))
+                if time.monotonic() > give_up:
+                    break
+            posted = False
+            try:
+                if self._conn is None:
+                    await self.open()
+                assert self._conn is not None
+                results = await run_batch(self._conn, requests, self._terms, DUE_LIMIT, self._stats)
+                posted = True
+                return results
+            except _CONFLICTS as conflict:
+                failed = _Failed(Conflict(), splittable=True)
+                log.info("batch met a conflict", attempt=attempt, size=len(requests), sqlstate=conflict.sqlstate)
+            except pg.QueryCanceled as late:
+                raise _Failed(Unavailable(problem="The database takes too long."), splittable=True) from late
+            except (psycopg.OperationalError, pg.ReadOnlySqlTransaction, pg.IdleInTransactionSessionTimeout) as lost:
+                failed = _Failed(Unavailable(problem="The database cannot be reached."), splittable=False)
+                log.warning("batch lost its connection", attempt=attempt, size=len(requests), sqlstate=lost.sqlstate)
+            except Exception as bug:
+                raise _Failed(bug, splittable=True) from bug
+            finally:
+                if not posted:
+                    # Never go on with it: after a pipeline that failed, driver and server may disagree about which
+                    # statements are prepared. The server rolls back what is left behind.
+                    await self.close()
+        raise failed
+
+
+class _Failed(Exception):
+    """A batch could not be posted. `splittable`: a part of it may still be possible."""
+
+    def __init__(self, error: Exception, *, splittable: bool) -> None:
+        super().__init__(error)
+        self.error = error
+        self.splittable = splittable
