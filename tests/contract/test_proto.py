@@ -31,7 +31,11 @@ FILES: list[FileDescriptor] = [
 ]
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.services_by_name.values()]
 METHODS: list[MethodDescriptor] = [method for service in SERVICES for method in service.methods]
-MUTATING = [m for m in METHODS if m.GetOptions().idempotency_level == MethodOptions.IDEMPOTENT]
+BATCH_MESSAGES = {"BatchOperation", "BatchResult"}
+"""They wrap the requests and replies of the others, which have their keys."""
+MUTATING = [
+    m for m in METHODS if m.GetOptions().idempotency_level == MethodOptions.IDEMPOTENT and m.name != "BatchExecute"
+]
 READING = [m for m in METHODS if m.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS]
 LISTING = [m for m in METHODS if m.name.startswith("List")]
 
@@ -70,7 +74,7 @@ def names(descriptors: Iterable[MethodDescriptor]) -> list[str]:
 # ---- what this release has ---------------------------------------------------------------------------------
 
 RPCS = {
-    "LedgerService": "Reserve Extend Commit Void Charge Refund GetReservation ListReservations",
+    "LedgerService": "Reserve Extend Commit Void Charge Refund GetReservation ListReservations BatchExecute",
     "AccountService": "CreateAccount GetAccount UpdateAccount ListAccounts FreezeAccount UnfreezeAccount"
     " CloseAccount GetBalance AddCredit ReverseCredit GrantCredit Adjust Withdraw Transfer ListTransactions"
     " GetTransaction GetTrialBalance",
@@ -153,7 +157,9 @@ def test_alternatives_are_members_of_a_oneof() -> None:
     real = {
         (field.containing_type.name, field.name)
         for field in FIELDS
-        if field.containing_oneof is not None and not field.containing_oneof.name.startswith("_")
+        if field.containing_oneof is not None
+        and not field.containing_oneof.name.startswith("_")
+        and field.containing_type.name not in BATCH_MESSAGES
     }
     assert real == ONEOFS
 
@@ -166,14 +172,18 @@ def test_extend_says_why_it_denied() -> None:
 
 
 def test_every_rpc_says_whether_it_changes_anything() -> None:
-    assert sorted(names(MUTATING) + names(READING)) == sorted(names(METHODS))
+    assert sorted([*names(MUTATING), *names(READING), "BatchExecute"]) == sorted(names(METHODS))
     assert {name for name in names(METHODS) if name.startswith(("Get", "List"))} == set(names(READING))
 
 
 def test_no_message_is_shared_between_rpcs() -> None:
     uses = Counter(message.full_name for method in METHODS for message in (method.input_type, method.output_type))
     assert set(uses.values()) == {1}
-    embedded = {field.message_type.full_name for field in FIELDS if field.message_type is not None}
+    embedded = {
+        field.message_type.full_name
+        for field in FIELDS
+        if field.message_type is not None and field.containing_type.name not in BATCH_MESSAGES
+    }
     assert embedded & set(uses) == set()
 
 
@@ -183,6 +193,15 @@ def test_mutating_rpc_has_a_key_and_answers_with_balance_and_replayed(rpc: Metho
     assert key.type == FieldDescriptor.TYPE_STRING
     assert is_of(rpc.output_type.fields_by_name["balance"], "imprest.v1.Balance")
     assert rpc.output_type.fields_by_name["replayed"].type == FieldDescriptor.TYPE_BOOL
+
+
+def test_a_batch_can_hold_every_mutating_request() -> None:
+    operations = {f.name: f for f in MESSAGES["BatchOperation"].fields}
+    results = {f.name: f for f in MESSAGES["BatchResult"].fields}
+    assert results.pop("error").message_type.full_name == "google.rpc.Status"
+    assert {name: f.number for name, f in operations.items()} == {name: f.number for name, f in results.items()}
+    assert {f.message_type.name for f in operations.values()} == {m.input_type.name for m in MUTATING}
+    assert {f.message_type.name for f in results.values()} == {m.output_type.name for m in MUTATING}
 
 
 @pytest.mark.parametrize("rpc", READING, ids=lambda rpc: rpc.name)

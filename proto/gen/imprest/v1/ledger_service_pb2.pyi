@@ -2,7 +2,9 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.rpc import status_pb2 as _status_pb2
 from google.type import money_pb2 as _money_pb2
+from imprest.v1 import account_service_pb2 as _account_service_pb2
 from imprest.v1 import balance_pb2 as _balance_pb2
 from imprest.v1 import charge_pb2 as _charge_pb2
 from imprest.v1 import errors_pb2 as _errors_pb2
@@ -229,3 +231,93 @@ class ListReservationsResponse(_message.Message):
     reservations: _containers.RepeatedCompositeFieldContainer[_reservation_pb2.Reservation]
     next_page_token: str
     def __init__(self, reservations: _Optional[_Iterable[_Union[_reservation_pb2.Reservation, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class BatchExecuteRequest(_message.Message):
+    __slots__ = ("operations",)
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    operations: _containers.RepeatedCompositeFieldContainer[BatchOperation]
+    def __init__(self, operations: _Optional[_Iterable[_Union[BatchOperation, _Mapping]]] = ...) -> None: ...
+
+class BatchOperation(_message.Message):
+    __slots__ = ("reserve", "extend", "commit", "void", "charge", "refund", "create_account", "update_account", "freeze_account", "unfreeze_account", "close_account", "add_credit", "reverse_credit", "grant_credit", "adjust", "withdraw", "transfer")
+    RESERVE_FIELD_NUMBER: _ClassVar[int]
+    EXTEND_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    VOID_FIELD_NUMBER: _ClassVar[int]
+    CHARGE_FIELD_NUMBER: _ClassVar[int]
+    REFUND_FIELD_NUMBER: _ClassVar[int]
+    CREATE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    FREEZE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    UNFREEZE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ADD_CREDIT_FIELD_NUMBER: _ClassVar[int]
+    REVERSE_CREDIT_FIELD_NUMBER: _ClassVar[int]
+    GRANT_CREDIT_FIELD_NUMBER: _ClassVar[int]
+    ADJUST_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAW_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    reserve: ReserveRequest
+    extend: ExtendRequest
+    commit: CommitRequest
+    void: VoidRequest
+    charge: ChargeRequest
+    refund: RefundRequest
+    create_account: _account_service_pb2.CreateAccountRequest
+    update_account: _account_service_pb2.UpdateAccountRequest
+    freeze_account: _account_service_pb2.FreezeAccountRequest
+    unfreeze_account: _account_service_pb2.UnfreezeAccountRequest
+    close_account: _account_service_pb2.CloseAccountRequest
+    add_credit: _account_service_pb2.AddCreditRequest
+    reverse_credit: _account_service_pb2.ReverseCreditRequest
+    grant_credit: _account_service_pb2.GrantCreditRequest
+    adjust: _account_service_pb2.AdjustRequest
+    withdraw: _account_service_pb2.WithdrawRequest
+    transfer: _account_service_pb2.TransferRequest
+    def __init__(self, reserve: _Optional[_Union[ReserveRequest, _Mapping]] = ..., extend: _Optional[_Union[ExtendRequest, _Mapping]] = ..., commit: _Optional[_Union[CommitRequest, _Mapping]] = ..., void: _Optional[_Union[VoidRequest, _Mapping]] = ..., charge: _Optional[_Union[ChargeRequest, _Mapping]] = ..., refund: _Optional[_Union[RefundRequest, _Mapping]] = ..., create_account: _Optional[_Union[_account_service_pb2.CreateAccountRequest, _Mapping]] = ..., update_account: _Optional[_Union[_account_service_pb2.UpdateAccountRequest, _Mapping]] = ..., freeze_account: _Optional[_Union[_account_service_pb2.FreezeAccountRequest, _Mapping]] = ..., unfreeze_account: _Optional[_Union[_account_service_pb2.UnfreezeAccountRequest, _Mapping]] = ..., close_account: _Optional[_Union[_account_service_pb2.CloseAccountRequest, _Mapping]] = ..., add_credit: _Optional[_Union[_account_service_pb2.AddCreditRequest, _Mapping]] = ..., reverse_credit: _Optional[_Union[_account_service_pb2.ReverseCreditRequest, _Mapping]] = ..., grant_credit: _Optional[_Union[_account_service_pb2.GrantCreditRequest, _Mapping]] = ..., adjust: _Optional[_Union[_account_service_pb2.AdjustRequest, _Mapping]] = ..., withdraw: _Optional[_Union[_account_service_pb2.WithdrawRequest, _Mapping]] = ..., transfer: _Optional[_Union[_account_service_pb2.TransferRequest, _Mapping]] = ...) -> None: ...
+
+class BatchExecuteResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[BatchResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[BatchResult, _Mapping]]] = ...) -> None: ...
+
+class BatchResult(_message.Message):
+    __slots__ = ("error", "reserve", "extend", "commit", "void", "charge", "refund", "create_account", "update_account", "freeze_account", "unfreeze_account", "close_account", "add_credit", "reverse_credit", "grant_credit", "adjust", "withdraw", "transfer")
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_FIELD_NUMBER: _ClassVar[int]
+    EXTEND_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    VOID_FIELD_NUMBER: _ClassVar[int]
+    CHARGE_FIELD_NUMBER: _ClassVar[int]
+    REFUND_FIELD_NUMBER: _ClassVar[int]
+    CREATE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    FREEZE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    UNFREEZE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ADD_CREDIT_FIELD_NUMBER: _ClassVar[int]
+    REVERSE_CREDIT_FIELD_NUMBER: _ClassVar[int]
+    GRANT_CREDIT_FIELD_NUMBER: _ClassVar[int]
+    ADJUST_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAW_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    error: _status_pb2.Status
+    reserve: ReserveResponse
+    extend: ExtendResponse
+    commit: CommitResponse
+    void: VoidResponse
+    charge: ChargeResponse
+    refund: RefundResponse
+    create_account: _account_service_pb2.CreateAccountResponse
+    update_account: _account_service_pb2.UpdateAccountResponse
+    freeze_account: _account_service_pb2.FreezeAccountResponse
+    unfreeze_account: _account_service_pb2.UnfreezeAccountResponse
+    close_account: _account_service_pb2.CloseAccountResponse
+    add_credit: _account_service_pb2.AddCreditResponse
+    reverse_credit: _account_service_pb2.ReverseCreditResponse
+    grant_credit: _account_service_pb2.GrantCreditResponse
+    adjust: _account_service_pb2.AdjustResponse
+    withdraw: _account_service_pb2.WithdrawResponse
+    transfer: _account_service_pb2.TransferResponse
+    def __init__(self, error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., reserve: _Optional[_Union[ReserveResponse, _Mapping]] = ..., extend: _Optional[_Union[ExtendResponse, _Mapping]] = ..., commit: _Optional[_Union[CommitResponse, _Mapping]] = ..., void: _Optional[_Union[VoidResponse, _Mapping]] = ..., charge: _Optional[_Union[ChargeResponse, _Mapping]] = ..., refund: _Optional[_Union[RefundResponse, _Mapping]] = ..., create_account: _Optional[_Union[_account_service_pb2.CreateAccountResponse, _Mapping]] = ..., update_account: _Optional[_Union[_account_service_pb2.UpdateAccountResponse, _Mapping]] = ..., freeze_account: _Optional[_Union[_account_service_pb2.FreezeAccountResponse, _Mapping]] = ..., unfreeze_account: _Optional[_Union[_account_service_pb2.UnfreezeAccountResponse, _Mapping]] = ..., close_account: _Optional[_Union[_account_service_pb2.CloseAccountResponse, _Mapping]] = ..., add_credit: _Optional[_Union[_account_service_pb2.AddCreditResponse, _Mapping]] = ..., reverse_credit: _Optional[_Union[_account_service_pb2.ReverseCreditResponse, _Mapping]] = ..., grant_credit: _Optional[_Union[_account_service_pb2.GrantCreditResponse, _Mapping]] = ..., adjust: _Optional[_Union[_account_service_pb2.AdjustResponse, _Mapping]] = ..., withdraw: _Optional[_Union[_account_service_pb2.WithdrawResponse, _Mapping]] = ..., transfer: _Optional[_Union[_account_service_pb2.TransferResponse, _Mapping]] = ...) -> None: ...

@@ -83,6 +83,11 @@ class LedgerServiceStub(object):
                 request_serializer=imprest_dot_v1_dot_ledger__service__pb2.ListReservationsRequest.SerializeToString,
                 response_deserializer=imprest_dot_v1_dot_ledger__service__pb2.ListReservationsResponse.FromString,
                 _registered_method=True)
+        self.BatchExecute = channel.unary_unary(
+                '/imprest.v1.LedgerService/BatchExecute',
+                request_serializer=imprest_dot_v1_dot_ledger__service__pb2.BatchExecuteRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_ledger__service__pb2.BatchExecuteResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer(object):
@@ -185,6 +190,20 @@ class LedgerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchExecute(self, request, context):
+        """Executes many mutating operations, of any kind and on any accounts, with a result each, in the same order.
+
+        Every operation is its own request with its own idempotency key, in the same scope as when it is sent alone, and
+        succeeds or fails by itself: a failure changes nothing for the others, and there is no rollback. They begin in
+        their order, but one may be finished before an earlier one: do not put an operation here that depends on another's
+        outcome. Large batches are worked off in pieces that take turns with other callers' requests. When the call fails
+        or its deadline passes, any of the operations may have happened: send them again with the same keys.
+        Errors: INVALID_ARGUMENT (none, or more than 1000 operations).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -227,6 +246,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListReservations,
                     request_deserializer=imprest_dot_v1_dot_ledger__service__pb2.ListReservationsRequest.FromString,
                     response_serializer=imprest_dot_v1_dot_ledger__service__pb2.ListReservationsResponse.SerializeToString,
+            ),
+            'BatchExecute': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchExecute,
+                    request_deserializer=imprest_dot_v1_dot_ledger__service__pb2.BatchExecuteRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_ledger__service__pb2.BatchExecuteResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -454,6 +478,33 @@ class LedgerService(object):
             '/imprest.v1.LedgerService/ListReservations',
             imprest_dot_v1_dot_ledger__service__pb2.ListReservationsRequest.SerializeToString,
             imprest_dot_v1_dot_ledger__service__pb2.ListReservationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchExecute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.LedgerService/BatchExecute',
+            imprest_dot_v1_dot_ledger__service__pb2.BatchExecuteRequest.SerializeToString,
+            imprest_dot_v1_dot_ledger__service__pb2.BatchExecuteResponse.FromString,
             options,
             channel_credentials,
             insecure,
