@@ -1,0 +1,182 @@
+"""The model as rows to write: the elements of array literals, in the column order of the statements in sql/store.sql.
+
+The other direction is `rows.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from imprest_server.db.arrays import (
+    NULL,
+    binary,
+    boolean,
+    integer,
+    numeric,
+    optional_numeric,
+    optional_text,
+    text,
+    timestamp,
+    uuid,
+)
+from imprest_server.ledger.chart import LedgerAccountCode
+from imprest_server.ledger.model import Account, Book, Labels, RefundAllocation, Reservation, Transaction
+from imprest_server.ledger.operations import StoredOperation
+from imprest_server.ledger.working_set import Ledger, OperationScope, ReservationKey
+
+#: A row to write: elements of array literals.
+Row = tuple[str, ...]
+
+_NO_LABELS = text("{}")
+
+
+def rows_to_write(ledger: Ledger, now: datetime) -> list[tuple[str, list[Row]]]:
+    """Statement and rows, in the order they are written; rows sorted by key."""
+    changes = ledger.changes
+    new_books = sorted(changes.books & changes.new_accounts)
+    old_books = sorted(changes.books - changes.new_accounts)
+    new_reservations, reservations = sorted(changes.new_reservations), sorted(changes.reservations)
+    return [
+        ("insert_accounts", [_account_row(ledger.accounts[key]) for key in sorted(changes.new_accounts)]),
+        ("update_accounts", [_account_row(ledger.accounts[key]) for key in sorted(changes.accounts)]),
+        ("insert_books", [_book_row(ledger.books[key]) for key in new_books]),
+        ("update_books", [_book_row(ledger.books[key]) for key in old_books]),
+        ("insert_reservations", [_reservation_row(ledger.reservations[key]) for key in new_reservations]),
+        ("update_reservations", [_reservation_row(ledger.reservations[key]) for key in reservations]),
+        ("update_extends", [_extend_row(key, *changes.extends[key]) for key in sorted(changes.extends)]),
+        ("insert_transactions", [_transaction_row(transaction) for transaction in changes.transactions]),
+        ("insert_postings", [row for transaction in changes.transactions for row in _posting_rows(transaction)]),
+        ("insert_refunds", [_refund_row(allocation) for allocation in changes.refunds]),
+        (
+            "insert_operations",
+            [_operation_row(scope, changes.operations[scope], now) for scope in sorted(changes.operations)],
+        ),
+    ]
+
+
+def _labels(labels: Labels) -> str:
+    return text(json.dumps(dict(labels))) if labels else _NO_LABELS
+
+
+def _account_row(a: Account) -> Row:
+    return (
+        text(a.tenant_id),
+        text(a.account_id),
+        text(a.customer_id),
+        text(a.display_name),
+        text(a.currency_code),
+        optional_text(a.parent_account_id),
+        numeric(a.credit_limit),
+        a.overrun_policy,
+        optional_numeric(a.max_overrun),
+        integer(a.max_concurrent_calls),
+        optional_numeric(a.low_balance_threshold),
+        text(a.time_zone),
+        _labels(a.labels),
+        a.state,
+        timestamp(a.create_time),
+        timestamp(a.update_time),
+    )
+
+
+def _book_row(b: Book) -> Row:
+    return (
+        text(b.tenant_id),
+        text(b.account_id),
+        *[numeric(b.balances[code]) for code in LedgerAccountCode],
+        numeric(b.held),
+        integer(b.open_count),
+        integer(b.seq),
+        binary(b.chain_hash),
+        timestamp(b.last_time),
+    )
+
+
+def _reservation_row(r: Reservation) -> Row:
+    provisional = r.provisional
+    return (
+        text(r.tenant_id),
+        uuid(r.reservation_id),
+        text(r.account_id),
+        text(r.call_id),
+        r.state,
+        numeric(r.amount),
+        numeric(r.captured),
+        numeric(r.absorbed),
+        numeric(r.used_so_far),
+        r.on_expiry,
+        _labels(r.labels),
+        timestamp(r.create_time),
+        timestamp(r.expire_time),
+        timestamp(r.end_time),
+        r.ended_by or NULL,
+        boolean(r.late),
+        optional_numeric(provisional.hold if provisional else None),
+        optional_numeric(provisional.charged if provisional else None),
+        optional_numeric(provisional.absorbed if provisional else None),
+        uuid(provisional.transaction_id if provisional else None),
+    )
+
+
+def _extend_row(key: ReservationKey, idempotency_key: str, stored: StoredOperation) -> Row:
+    return (
+        text(key[0]),
+        uuid(key[1]),
+        text(idempotency_key),
+        binary(stored.fingerprint),
+        stored.denial_reason or NULL,
+        text(stored.payload),
+    )
+
+
+def _transaction_row(t: Transaction) -> Row:
+    return (
+        text(t.tenant_id),
+        uuid(t.transaction_id),
+        text(t.account_id),
+        integer(t.seq),
+        t.kind,
+        numeric(t.wallet_after),
+        numeric(t.receivable_after),
+        uuid(t.reservation_id),
+        text(t.call_id),
+        text(t.reason),
+        optional_text(t.external_reference or None),
+        _labels(t.labels),
+        timestamp(t.effective_time),
+        timestamp(t.create_time),
+        binary(t.chain_hash),
+    )
+
+
+def _posting_rows(t: Transaction) -> list[Row]:
+    tenant_id, account_id, seq = text(t.tenant_id), text(t.account_id), integer(t.seq)
+    return [
+        (tenant_id, account_id, seq, integer(line), p.debit, p.credit, numeric(p.amount))
+        for line, p in enumerate(t.postings, start=1)
+    ]
+
+
+def _refund_row(r: RefundAllocation) -> Row:
+    return (
+        text(r.tenant_id),
+        uuid(r.captured_transaction_id),
+        uuid(r.refund_transaction_id),
+        text(r.account_id),
+        r.kind,
+        numeric(r.amount),
+        numeric(r.cost),
+    )
+
+
+def _operation_row(scope: OperationScope, stored: StoredOperation, now: datetime) -> Row:
+    return (
+        text(scope[0]),
+        scope[1],
+        text(scope[2]),
+        binary(stored.fingerprint),
+        stored.denial_reason or NULL,
+        text(stored.payload),
+        timestamp(now),
+    )
