@@ -183,13 +183,9 @@ _UPDATES: dict[str, LiteralString] = {
 
 
 def _columns(keys: Iterable[tuple[str | UUID, ...]], *names: str) -> dict[str, str]:
-    """Keys as one array per part, sorted."""
-    parts = list(zip(*sorted(keys), strict=True)) or [()] * len(names)
-    return {name: array(map(_key_part, part)) for name, part in zip(names, parts, strict=True)}
-
-
-def _key_part(part: str | UUID) -> str:
-    return uuid(part) if isinstance(part, UUID) else text(part)
+    """Keys as one array per part, sorted by their text."""
+    rows = sorted([uuid(part) if isinstance(part, UUID) else text(part) for part in key] for key in keys)
+    return {name: array(row[n] for row in rows) for n, name in enumerate(names)}
 
 
 def _add_reservation(ledger: Ledger, row: tuple[Any, ...]) -> None:
