@@ -15,7 +15,7 @@ from typing import TypedDict
 
 from imprest_server.config import Settings
 from imprest_server.core.ids import AccountId, AccountKey, TenantId
-from imprest_server.db import migrations, pool
+from imprest_server.db import pool
 from imprest_server.db.data_dir import OWNER_ROLE
 from imprest_server.db.dsn import describe
 from imprest_server.db.embedded import EmbeddedPostgres, running_dsn
@@ -83,6 +83,8 @@ def prepare_database(settings: Settings, database: Database) -> None:
     Raises:
         StartupError: they are not, and it is not ours to change that.
     """
+    from imprest_server.db import migrations  # here: Alembic takes a third of the time that a worker needs to start
+
     if settings.database_url is None:
         migrations.upgrade(database.owner_dsn)
     else:
@@ -90,11 +92,13 @@ def prepare_database(settings: Settings, database: Database) -> None:
 
 
 @asynccontextmanager
-async def running(settings: Settings, dsn: str) -> AsyncIterator[str]:
+async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncIterator[str]:
     """A server on a prepared database, from ready to stopped; gives the address it listens on.
 
+    `sweep`: run the sweeper here, too.
+
     Raises:
-        StartupError: the database is unsafe, or the address is taken.
+        StartupError: the database is unsafe or cannot be reached, or the address is taken.
     """
 
     async def connect() -> Connection:
@@ -107,16 +111,19 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[str]:
         return await queries.due_accounts([TENANT], limit)
 
     async with AsyncExitStack() as stack:
-        async with await connect() as connection:
-            await refuse_unsafe(connection)
+        with pool.reachable():
+            async with await connect() as connection:
+                await refuse_unsafe(connection)
         engine = Engine(connect, _terms(settings), batch_max=settings.batch_max, queue_max=settings.queue_max)
-        await engine.start()
+        with pool.reachable():
+            await engine.start()
         stack.push_async_callback(engine.stop)
         queries = Queries(await stack.enter_async_context(pool.read_pool(dsn, **_timeouts(settings))), expire_due)
-        sweeper = ExpireHolds(due_accounts, engine.submit)
-        sweeping = repeat("expire_holds", sweeper.run_once, settings.sweep_interval_ms / 1000)
-        await stack.enter_async_context(_in_background(sweeping))
-        server = Server(engine, queries)
+        if sweep:
+            sweeper = ExpireHolds(due_accounts, engine.submit)
+            sweeping = repeat("expire_holds", sweeper.run_once, settings.sweep_interval_ms / 1000)
+            await stack.enter_async_context(_in_background(sweeping))
+        server = Server(engine, queries, share_port=settings.workers > 1)
         stack.push_async_callback(server.stop)
         yield await server.start(settings.listen)
 

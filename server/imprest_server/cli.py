@@ -18,6 +18,7 @@ from imprest_server.db import migrations
 from imprest_server.db.errors import StartupError
 from imprest_server.ledger.verify import run_verify
 from imprest_server.logs import configure_logging
+from imprest_server.supervisor import supervised
 
 app = typer.Typer(
     name="imprest",
@@ -37,6 +38,8 @@ DatabaseUrl = Annotated[
     ),
 ]
 BatchMax = Annotated[int | None, typer.Option(help="Most operations in one transaction; 1 turns group commit off.")]
+NoBatching = Annotated[bool, typer.Option("--no-batching", help="One transaction per operation: --batch-max 1.")]
+Workers = Annotated[int | None, typer.Option(help="Server processes that share the port (Linux).")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"] | None, typer.Option(help="Least level to log.")]
 LogFormat = Annotated[Literal["console", "json"] | None, typer.Option(help="For people, or for machines.")]
 
@@ -56,16 +59,21 @@ def serve(
     listen: Listen = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
+    workers: Workers = None,
     batch_max: BatchMax = None,
+    no_batching: NoBatching = False,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
     """Run the server, with its own Postgres unless a database URL is given. Ctrl-C drains and stops it."""
+    if no_batching and batch_max is not None:
+        raise SettingsError("--no-batching is --batch-max 1: give one of them")
     settings = load_settings(
         listen=listen,
         data_dir=data_dir,
         database_url=database_url,
-        batch_max=batch_max,
+        workers=workers,
+        batch_max=1 if no_batching else batch_max,
         log_level=log_level,
         log_format=log_format,
     )
@@ -97,8 +105,12 @@ async def _serve(settings: Settings, database: Database) -> None:
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, on_signal)
-    async with bootstrap.running(settings, database.dsn) as address:
-        print(f"imprest {__version__} serves on {address} from {database.description}", flush=True)
+    if settings.workers == 1:
+        serving, how = bootstrap.running(settings, database.dsn), ""
+    else:
+        serving, how = supervised(settings, database.dsn, stop), f" with {settings.workers} workers"
+    async with serving as address:
+        print(f"imprest {__version__} serves on {address} from {database.description}{how}", flush=True)
         await stop.wait()
         print("imprest stops: finishing what has begun", flush=True)
 

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     listen: Annotated[str, AfterValidator(_loopback_only)] = "127.0.0.1:7400"
     """Address of the gRPC server; port 0 picks a free one."""
 
+    workers: int = Field(default=1, ge=1, le=16)
+    """Server processes that share the port. Each has up to five connections to the database."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

@@ -12,8 +12,16 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 
-def configure_logging(level: Literal["debug", "info", "warning", "error"], style: Literal["console", "json"]) -> None:
-    """Set structlog up; what libraries log through `logging` appears from WARNING on."""
+def configure_logging(
+    level: Literal["debug", "info", "warning", "error"],
+    style: Literal["console", "json"],
+    *,
+    worker: int | None = None,
+) -> None:
+    """Set structlog up; what libraries log through `logging` appears from WARNING on.
+
+    `worker` is the number of this process among several, shown with every event.
+    """
     numeric = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     renderer: Processor
@@ -23,15 +31,25 @@ def configure_logging(level: Literal["debug", "info", "warning", "error"], style
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     structlog.configure(
         processors=[
+            *([] if worker is None else [_from_worker(worker)]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             show_exception,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # One write per event: several workers share standard error.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _from_worker(worker: int) -> Processor:
+    def add_worker(_logger: object, _method: str, event: EventDict) -> EventDict:
+        event["worker"] = worker
+        return event
+
+    return add_worker
 
 
 def show_exception(_logger: object, _method: str, event: EventDict) -> EventDict:

@@ -1,15 +1,9 @@
 """`imprest serve` as operators start it: a process, its messages, its signals, its data."""
 
-import os
 import re
-import select
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -26,54 +20,7 @@ from imprest.v1.ledger_service_pb2 import CommitRequest, ReserveRequest
 from imprest.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from imprest_client.money import to_decimal, to_money
 from tests.conftest import Database
-
-READY_S = 60.0
-STOP_S = 30.0
-
-
-def imprest(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """The installed command, started in a clean environment."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("IMPREST_", "PG"))}
-    return subprocess.Popen(
-        [str(Path(sys.executable).with_name("imprest")), *arguments],
-        env={**clean, "NO_COLOR": "1", "COLUMNS": "200", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finished(*arguments: str, **environment: str) -> tuple[int, str, str]:
-    """Exit status, output and error output of a command that ends by itself."""
-    with imprest(*arguments, **environment) as process:
-        output, errors = process.communicate(timeout=READY_S)
-    return process.returncode, output, errors
-
-
-def first_line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], READY_S)
-    return process.stdout.readline() if ready else ""
-
-
-@contextmanager
-def serving(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """A server that is ready: the process, its address, and its line."""
-    with imprest("serve", "--listen", "127.0.0.1:0", *arguments, **environment) as process:
-        try:
-            line = first_line(process)
-            match = re.search(r" serves on (127\.0\.0\.1:\d+) from ", line)
-            assert match, (line, process.communicate(timeout=5)[1] if process.poll() is not None else "not ready")
-            yield process, match[1], line
-        finally:
-            if process.poll() is None:
-                process.kill()
-
-
-def stopped(process: subprocess.Popen[str], signum: int) -> tuple[int, str, str]:
-    process.send_signal(signum)
-    output, errors = process.communicate(timeout=STOP_S)
-    return process.returncode, output, errors
+from tests.support.command import STOP_S, finished, first_line, imprest, serving, stopped
 
 
 @pytest.fixture
@@ -190,6 +137,8 @@ def test_a_second_signal_does_not_wait_for_running_calls(database: Database) -> 
         (["serve", "--listen", "localhost"], 2, "imprest: --listen: give it as host:port"),
         (["serve", "--batch-max", "0"], 2, "imprest: --batch-max: "),
         (["serve", "--batch-max", "many"], 2, "Invalid value for '--batch-max'"),
+        (["serve", "--workers", "0"], 2, "imprest: --workers: "),
+        (["serve", "--no-batching", "--batch-max", "9"], 2, "imprest: --no-batching is --batch-max 1: give one of"),
         (["serve", "--frob"], 2, "No such option: --frob"),
         (["serve", "--database-url", "postgresql://u:secret@127.0.0.1:1/x"], 1, "imprest: cannot connect to the data"),
         (["serve", "--database-url", "postgres//u:secret@h/x"], 1, "imprest: the database URL cannot be read"),

@@ -20,6 +20,7 @@ def test_defaults() -> None:
     assert settings.database_url is None
     assert settings.listen == "127.0.0.1:7400"
     assert settings.data_dir == default_data_dir()
+    assert settings.workers == 1
     assert (settings.default_hold_ttl_s, settings.late_commit_window_s, settings.batch_max) == (900, 604_800, 250)
 
 

@@ -6,8 +6,8 @@ tests move the clock with it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg
@@ -18,6 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from imprest_server.core.ids import TenantId
 from imprest_server.db.data_dir import APP_ROLE
+from imprest_server.db.errors import DatabaseUnreachableError
 from imprest_server.db.roles import cannot_become
 
 ReadPool = AsyncConnectionPool[AsyncConnection[DictRow]]
@@ -50,6 +51,19 @@ SELECT set_config('enable_seqscan', 'off', false),
        set_config('enable_hashjoin', 'off', false),
        set_config('enable_mergejoin', 'off', false)
 """
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Around the first connections of a process: one that cannot be made is told in a sentence.
+
+    Raises:
+        DatabaseUnreachableError: no connection.
+    """
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachableError(f"cannot connect to the database: {error}") from error
 
 
 async def connect_engine(dsn: str, *, statement_timeout_ms: int, lock_timeout_ms: int) -> AsyncConnection[TupleRow]:

@@ -36,15 +36,21 @@ _FLUSH_S: Final = 0.5
 class ListenError(StartupError):
     """The address cannot be listened on."""
 
+    def __init__(self, listen: str) -> None:
+        super().__init__(
+            f"cannot listen on {listen}: the port is in use, needs more privileges, or the address is not this "
+            "machine's; choose another with --listen"
+        )
+
 
 class Server:
-    """Serves from `start` to `stop`; each is called once."""
+    """Serves from `start` to `stop`; each is called once. `share_port`: other workers listen on the address, too."""
 
-    def __init__(self, engine: Engine, queries: Queries) -> None:
+    def __init__(self, engine: Engine, queries: Queries, *, share_port: bool = False) -> None:
         self._guard = CallGuard()
         self._health = health.aio.HealthServicer()
         # Two servers on one port would share its calls without knowing; the second must fail to start.
-        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)]
+        options = [("grpc.so_reuseport", int(share_port)), ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)]
         self._server = grpc.aio.server(interceptors=[self._guard], options=options)
         ledger, accounts = BatchLedgerService(engine, queries), AccountService(Submit(engine), queries)
         add_LedgerServiceServicer_to_server(ledger, self._server)  # type: ignore[no-untyped-call]
@@ -61,10 +67,7 @@ class Server:
         try:
             port = self._server.add_insecure_port(listen)
         except RuntimeError as error:
-            raise ListenError(
-                f"cannot listen on {listen}: the port is in use, needs more privileges, or the address is not this "
-                "machine's; choose another with --listen"
-            ) from error
+            raise ListenError(listen) from error
         await self._server.start()
         for service in ("", *SERVICES):
             await self._health.set(service, HealthCheckResponse.SERVING)
