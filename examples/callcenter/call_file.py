@@ -132,6 +132,8 @@ def _columns(header: str, delimiter: str, name: str) -> list[str]:
         columns = [cell.strip().lower() for cell in next(csv.reader([header], delimiter=delimiter, strict=True))]
     except csv.Error as error:
         raise CallFileError(f"{name}: the header cannot be read: {error}") from None
+    if "duration_s" not in columns:  # seconds, as most exports have them, whatever they call the column
+        columns = ["duration_s" if column == "duration" else column for column in columns]
     missing = [column for column in REQUIRED if column not in columns]
     if missing:
         shown = ", ".join(column[:40] for column in columns[:20])

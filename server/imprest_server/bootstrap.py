@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
-from imprest_server.config import Settings
+from imprest_server.config import Settings, SettingsError
 from imprest_server.core.ids import AccountId, AccountKey, TenantId
 from imprest_server.db import pool
 from imprest_server.db.data_dir import OWNER_ROLE
 from imprest_server.db.dsn import describe
-from imprest_server.db.embedded import EmbeddedPostgres, running_dsn
+from imprest_server.db.embedded import EmbeddedPostgres, has_cluster, running_dsn
+from imprest_server.db.errors import DataDirError
 from imprest_server.db.safety import refuse_unsafe
 from imprest_server.jobs.expire_holds import ExpireHolds
 from imprest_server.jobs.repeat import repeat
@@ -40,11 +41,15 @@ class Timeouts(TypedDict):
 
 @dataclass(frozen=True)
 class Database:
-    """A database to work on: how the server connects, how the owner of its tables does, its name for people."""
+    """A database to work on: how the server connects, how the owner of its tables does, its name for people.
+
+    `alive` tells whether the embedded Postgres still runs; one that is not ours counts as alive.
+    """
 
     dsn: str
     owner_dsn: str
     description: str
+    alive: Callable[[], bool] = lambda: True
 
 
 @contextmanager
@@ -54,6 +59,8 @@ def open_database(settings: Settings) -> Iterator[Database]:
     Raises:
         StartupError: the address is no address, or the embedded Postgres cannot be started.
     """
+    if settings.database_url is None and settings.owner_database_url is not None:
+        raise SettingsError("IMPREST_OWNER_DATABASE_URL without IMPREST_DATABASE_URL: which one is to be served?")
     if settings.database_url is not None:
         dsn = settings.database_url.get_secret_value()
         owner_dsn = (settings.owner_database_url or settings.database_url).get_secret_value()
@@ -62,14 +69,29 @@ def open_database(settings: Settings) -> Iterator[Database]:
         return
     with EmbeddedPostgres(settings.data_dir) as postgres:
         description = f"embedded Postgres {postgres.version} in {postgres.data_dir}"
-        yield Database(postgres.dsn(), postgres.dsn(user=OWNER_ROLE), description)
+        yield Database(postgres.dsn(), postgres.dsn(user=OWNER_ROLE), description, lambda: postgres.alive)
 
 
 @contextmanager
 def open_database_beside_server(settings: Settings) -> Iterator[Database]:
-    """Like `open_database`, but an embedded Postgres that a server runs already is used as it is."""
+    """For the owner's commands: like `open_database`, but nothing is made where there is nothing yet.
+
+    The owner's URL alone is enough, and an embedded Postgres that a server runs already is used as it is.
+
+    Raises:
+        StartupError: as `open_database`, or there is no database in the data directory.
+    """
+    if settings.database_url is None and settings.owner_database_url is not None:
+        owner_dsn = settings.owner_database_url.get_secret_value()
+        yield Database(owner_dsn, owner_dsn, describe(owner_dsn))
+        return
     running = None if settings.database_url else running_dsn(settings.data_dir)
     if running is None:
+        if settings.database_url is None and not has_cluster(settings.data_dir):
+            raise DataDirError(
+                f"there is no Imprest database in {settings.data_dir}: name its directory with --data-dir, or a "
+                "database of your own with IMPREST_DATABASE_URL; `imprest serve` makes a new one"
+            )
         with open_database(settings) as database:
             yield database
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -15,10 +16,13 @@ from imprest_server import __version__, bootstrap
 from imprest_server.bootstrap import Database
 from imprest_server.config import Settings, SettingsError, load_settings
 from imprest_server.db import migrations
-from imprest_server.db.errors import StartupError
+from imprest_server.db.errors import EmbeddedPostgresError, StartupError
 from imprest_server.ledger.verify import run_verify
 from imprest_server.logs import configure_logging
 from imprest_server.supervisor import supervised
+
+#: How often, in seconds, a server looks whether its embedded Postgres is still there.
+POSTGRES_CHECK_S = 0.5
 
 app = typer.Typer(
     name="imprest",
@@ -111,8 +115,17 @@ async def _serve(settings: Settings, database: Database) -> None:
         serving, how = supervised(settings, database.dsn, stop), f" with {settings.workers} workers"
     async with serving as address:
         print(f"imprest {__version__} serves on {address} from {database.description}{how}", flush=True)
-        await stop.wait()
+        await _until(stop, database)
         print("imprest stops: finishing what has begun", flush=True)
+
+
+async def _until(stop: asyncio.Event, database: Database) -> None:
+    """Wait for `stop`. Raises EmbeddedPostgresError when the embedded Postgres dies before."""
+    while not stop.is_set():
+        if not database.alive():
+            raise EmbeddedPostgresError("the embedded Postgres has ended by itself; its log is in the data directory")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), POSTGRES_CHECK_S)
 
 
 @app.command()
@@ -138,6 +151,7 @@ def verify(
     """Recompute every balance, sequence and hash from the journal, beside a running server; exit 1 on a difference."""
     settings = load_settings(data_dir=data_dir, database_url=database_url)
     with bootstrap.open_database_beside_server(settings) as database:
+        print(f"verifying {database.description}", flush=True)
         status = run_verify(
             database.owner_dsn,
             print,

@@ -48,14 +48,20 @@ def _loopback_only(listen: str) -> str:
     return listen
 
 
+def _not_empty(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value():
+        raise ValueError("is empty: give a URL, or leave it out")
+    return url
+
+
 class Settings(BaseSettings):
     """All that can be set. Durations carry their unit in the name."""
 
     model_config = SettingsConfigDict(env_prefix=_ENV_PREFIX, extra="forbid", frozen=True)
 
-    database_url: SecretStr | None = None
+    database_url: Annotated[SecretStr, AfterValidator(_not_empty)] | None = None
     """Where the server connects (libpq URI, least-privilege role). Absent: the embedded Postgres."""
-    owner_database_url: SecretStr | None = None
+    owner_database_url: Annotated[SecretStr, AfterValidator(_not_empty)] | None = None
     """Where migrations connect, as the owner of the tables. Absent: `database_url`."""
     data_dir: Annotated[Path, AfterValidator(Path.expanduser)] = Field(default_factory=default_data_dir)
     """Directory of the embedded Postgres."""
@@ -90,6 +96,10 @@ def load_settings(**options: object) -> Settings:
         SettingsError: with one line per bad setting; values are not repeated, for they may be secret.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    known = {_ENV_PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.upper().startswith(_ENV_PREFIX) and name.upper() not in known)
+    if unknown:
+        raise SettingsError("\n".join(f"{name}: there is no such setting" for name in unknown))
     try:
         return Settings(**given)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:

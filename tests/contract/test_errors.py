@@ -18,7 +18,7 @@ from imprest_server.transport.errors import INTERNAL_REASON, TABLE, failure_of
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "ERRORS.md").read_text()
 
-#: DESIGN: errors. The code of every reason, without asking the implementation.
+#: The code of every reason, without asking the implementation.
 CODES = {
     "INVALID_ARGUMENT": "INVALID_ARGUMENT",
     "OUT_OF_RANGE": "OUT_OF_RANGE",

@@ -110,10 +110,10 @@ def expire_due(account: Account, now: int) -> None:
     """Ends every hold that is due, oldest expiry first, each with its own transaction and settlement."""
     due = [hold for hold in account.holds.values() if hold.state == "ACTIVE" and now >= hold.expire_time]
     for hold in sorted(due, key=lambda hold: (hold.expire_time, hold.reservation_id)):
-        _expire(account, hold)
+        _expire(account, hold, now)
 
 
-def _expire(account: Account, hold: Reservation) -> None:
+def _expire(account: Account, hold: Reservation, now: int) -> None:
     used = max(0, hold.used - hold.consumed) if hold.on_expiry == "CAPTURE_USED" else 0
     policy = "CAP" if account.overrun_policy == "REJECT" else account.overrun_policy
     charge = capture(account, hold, used, policy)
@@ -125,7 +125,7 @@ def _expire(account: Account, hold: Reservation) -> None:
         account,
         "EXPIRY",
         charge_postings(charge),
-        hold.expire_time,
+        now,
         reservation_id=hold.reservation_id,
         charged=charge.charged,
     )

@@ -1,6 +1,6 @@
 """The oracle's front door: one tenant that applies operations one after the other.
 
-`Tenant.apply` is the order of DESIGN's fine print, line by line: validation, key, then the operation (which
+`Tenant.apply` is the order of denials, line by line: validation, key, then the operation (which
 checks NOT_FOUND, currency, state and its own conditions in this order). Due holds are ended first.
 """
 

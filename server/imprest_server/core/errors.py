@@ -145,7 +145,7 @@ class AccountNotEmpty(StoredDenial):
 
 @dataclass(eq=False)
 class ReceivableOpen(StoredDenial):
-    """Account {account_id} owes {receivable} {currency_code} from earlier usage; credit must be added first."""
+    """Account {account_id} owes {receivable} {currency_code}; credit must be added first."""
 
     account_id: str
     currency_code: str
@@ -231,7 +231,7 @@ class Conflict(ImprestError):
 
 @dataclass(eq=False)
 class Unavailable(ImprestError):
-    """{problem} Retry with the same key."""
+    """{problem} Try again; with the same key, if the request has one."""
 
     problem: str = "The database cannot be reached."
     reason: ClassVar[str] = "DATABASE_UNAVAILABLE"
@@ -239,7 +239,7 @@ class Unavailable(ImprestError):
 
 @dataclass(eq=False)
 class Draining(Unavailable):
-    """{problem} Retry with the same key."""
+    """{problem} Try again; with the same key, if the request has one."""
 
     problem: str = "The server is stopping."
     reason: ClassVar[str] = "DRAINING"
@@ -247,7 +247,7 @@ class Draining(Unavailable):
 
 @dataclass(eq=False)
 class QueueFull(Unavailable):
-    """{problem} Retry with the same key."""
+    """{problem} Try again; with the same key, if the request has one."""
 
     problem: str = "Too many requests are waiting."
     reason: ClassVar[str] = "QUEUE_FULL"

@@ -81,6 +81,8 @@ class DataDir:
     def check_reachable(self, user: ServerUser) -> None:
         """Raise DataDirError when the server's user cannot get here."""
         status, _, _ = user.run(["/bin/sh", "-c", 'cd "$1"', "sh", str(self.path)])
+        if status < 0:
+            raise DataDirError(f"a check of {self.path} was ended by signal {-status}: try again")
         if status != 0:
             raise DataDirError(
                 f"Postgres runs as {user.name} here, who cannot enter {self.path}: open the directories above it "

@@ -25,6 +25,8 @@ def describe(dsn: str) -> str:
             "the database URL cannot be read: give it as postgresql://user:password@host:5432/name, with special "
             "characters percent-encoded"
         ) from None
+    if "@" in str(given.get("host", "")):  # a part of the password, which had to be encoded
+        raise BadDatabaseUrlError("special characters in the database URL's password must be percent-encoded")
     name = given.get("dbname") or given.get("user") or "the default database"
     host = given.get("host") or given.get("hostaddr") or "the local socket"
     port = given.get("port")

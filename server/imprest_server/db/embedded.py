@@ -86,6 +86,11 @@ class EmbeddedPostgres:
         return self._version
 
     @property
+    def alive(self) -> bool:
+        """Whether the server still runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         """The process id of the running server."""
         assert self._process is not None
@@ -118,11 +123,12 @@ class EmbeddedPostgres:
             self._launch(binaries, user)
             self._wait_until_ready()
             self._make_database()
-        except PermissionError as error:
+        except OSError as error:
             self.stop()
+            problem = "no permission" if isinstance(error, PermissionError) else error.strerror or "cannot be used"
             raise DataDirError(
-                f"no permission to use {error.filename or self.data_dir}: give it to the user who starts imprest, or "
-                "choose another directory with --data-dir"
+                f"{error.filename or self.data_dir}: {problem}; it must be a directory that the user who starts "
+                "imprest may write to: mend that, or choose another one with --data-dir"
             ) from error
         except BaseException:
             self.stop()
@@ -198,6 +204,11 @@ class EmbeddedPostgres:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 create = sql.SQL("CREATE DATABASE {} OWNER {}")
                 connection.execute(create.format(sql.Identifier(DATABASE), sql.Identifier(OWNER_ROLE)))
+
+
+def has_cluster(data_dir: Path) -> bool:
+    """Whether there is an embedded Postgres's data in `data_dir`, running or not."""
+    return DataDir(data_dir).cluster.exists()
 
 
 def running_dsn(data_dir: Path, dbname: str = DATABASE, user: str = APP_ROLE) -> str | None:

@@ -1,8 +1,7 @@
-"""The chart of accounts every book has, and the equation it obeys (DESIGN: books and postings)."""
+"""The chart of accounts every book has, and the equation it obeys (docs/INVARIANTS.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -55,8 +54,3 @@ def apply_posting(
     """Move `amount_nanos` > 0 from the debited to the credited code, in place."""
     balances[debit] += amount_nanos if debit in DEBIT_NORMAL else -amount_nanos
     balances[credit] += -amount_nanos if credit in DEBIT_NORMAL else amount_nanos
-
-
-def is_balanced(balances: Mapping[LedgerAccountCode, int]) -> bool:
-    """The accounting equation: the debit-normal balances add up to the credit-normal ones."""
-    return sum(balances[c] for c in DEBIT_NORMAL) == sum(balances[c] for c in CREDIT_NORMAL)

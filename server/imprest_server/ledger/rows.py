@@ -48,7 +48,6 @@ Row = Sequence[Any]
 
 #: Number of columns of each row, to slice one out of a join.
 ACCOUNT_WIDTH = 16
-BOOK_WIDTH = 21
 RESERVATION_WIDTH = 20
 TRANSACTION_WIDTH = 15
 

@@ -76,7 +76,9 @@ class Loaded:
     lock_wait_s: float = 0.0
 
 
-async def load(conn: Connection, wanted: Wanted, terms: Terms, due_limit: int) -> Loaded:
+async def load(
+    conn: Connection, wanted: Wanted, terms: Terms, due_limit: int, lock_timeout_ms: int | None = None
+) -> Loaded:
     """Begin the transaction, lock the books that are named, and load all that `wanted` names.
 
     Locks `books` rows in order of (tenant, account), FOR NO KEY UPDATE. Leaves the transaction open.
@@ -95,6 +97,8 @@ async def load(conn: Connection, wanted: Wanted, terms: Terms, due_limit: int) -
         sent = time.monotonic()
         await run("begin")
         await run("set_tenants", {"tenants": ",".join(sorted(wanted.tenants))})
+        if lock_timeout_ms is not None:
+            await run("set_lock_timeout", {"milliseconds": str(lock_timeout_ms)})
         locks = await run("lock_books", books)
         clock = await run("clock")
         accounts = await run("load_accounts", books)

@@ -104,6 +104,8 @@ def run_verify(
     echo(f"checked {report}")
     for difference in report.differences:
         echo(str(difference))
+    if not report.accounts and not after:
+        echo("there is nothing to verify here: is this the right database?")
     echo("verify: OK" if report.ok else "verify: FAILED")
     return 0 if report.ok else 1
 

@@ -26,14 +26,20 @@ Result = Outcome | ImprestError | Postponed
 
 
 async def run_batch(
-    conn: Connection, requests: Sequence[Request], terms: Terms, due_limit: int, stats: EngineStats
+    conn: Connection,
+    requests: Sequence[Request],
+    terms: Terms,
+    due_limit: int,
+    stats: EngineStats,
+    *,
+    lock_timeout_ms: int | None = None,
 ) -> list[Result]:
     """Decide the requests in one transaction and return a result for each, in order, after its COMMIT.
 
     Every due hold of the accounts they touch expires first. A denial is a result, not a failure. Raises
     psycopg.Error, or what a bug raises: then nothing was decided, and the caller must roll back.
     """
-    loaded = await store.load(conn, wanted_by(requests), terms, due_limit)
+    loaded = await store.load(conn, wanted_by(requests), terms, due_limit, lock_timeout_ms)
     stats.lock_wait.observe(loaded.lock_wait_s)
     results = fold(loaded, requests)
     await store.write(conn, loaded)

@@ -35,7 +35,10 @@ MAX_RETRIES = 5
 #: After how many seconds no further try is begun: callers wait for it.
 RETRY_S = 5.0
 
-_CONFLICTS = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation, pg.LockNotAvailable)
+#: How long the parts of a batch that waited too long for a lock wait for theirs, so that the culprit is found soon.
+SPLIT_LOCK_TIMEOUT_MS = 100
+
+_CONFLICTS = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation)
 
 log = structlog.get_logger(__name__)
 
@@ -60,18 +63,26 @@ class Lane:
                 await self._conn.close()
             self._conn = None
 
-    async def post(self, requests: Sequence[Request]) -> list[Posted]:
-        """Post a batch; a result per request, in order, once that is durable. Never raises."""
+    async def post(self, requests: Sequence[Request], lock_timeout_ms: int | None = None) -> list[Posted]:
+        """Post a batch; a result per request, in order, once that is durable. Never raises.
+
+        `lock_timeout_ms`: how long to wait for locks, when not as long as the connection does.
+        """
         try:
-            return list(await self._try(requests))
+            return list(await self._try(requests, lock_timeout_ms))
         except _Failed as failed:
             if failed.splittable and len(requests) > 1:
                 self._stats.splits += 1
                 middle = len(requests) // 2
-                return [*await self.post(requests[:middle]), *await self.post(requests[middle:])]
+                if failed.locked_out:
+                    lock_timeout_ms = SPLIT_LOCK_TIMEOUT_MS
+                return [
+                    *await self.post(requests[:middle], lock_timeout_ms),
+                    *await self.post(requests[middle:], lock_timeout_ms),
+                ]
             return [failed.error] * len(requests)
 
-    async def _try(self, requests: Sequence[Request]) -> Sequence[Posted]:
+    async def _try(self, requests: Sequence[Request], lock_timeout_ms: int | None) -> Sequence[Posted]:
         failed = _Failed(Conflict(), splittable=True)
         give_up = time.monotonic() + RETRY_S
         for attempt in range(MAX_RETRIES + 1):
@@ -85,12 +96,18 @@ class Lane:
                 if self._conn is None:
                     await self.open()
                 assert self._conn is not None
-                results = await run_batch(self._conn, requests, self._terms, DUE_LIMIT, self._stats)
+                results = await run_batch(
+                    self._conn, requests, self._terms, DUE_LIMIT, self._stats, lock_timeout_ms=lock_timeout_ms
+                )
                 posted = True
                 return results
             except _CONFLICTS as conflict:
                 failed = _Failed(Conflict(), splittable=True)
                 log.info("batch met a conflict", attempt=attempt, size=len(requests), sqlstate=conflict.sqlstate)
+            except pg.LockNotAvailable as locked:
+                # The others wait for this one: no second try before they are through.
+                log.info("batch waited too long for a lock", size=len(requests))
+                raise _Failed(Conflict(), splittable=True, locked_out=True) from locked
             except pg.QueryCanceled as late:
                 raise _Failed(Unavailable(problem="The database takes too long."), splittable=True) from late
             except (psycopg.OperationalError, pg.ReadOnlySqlTransaction, pg.IdleInTransactionSessionTimeout) as lost:
@@ -107,9 +124,10 @@ class Lane:
 
 
 class _Failed(Exception):
-    """A batch could not be posted. `splittable`: a part of it may still be possible."""
+    """A batch could not be posted. `splittable`: a part of it may still be; `locked_out`: it waited for a lock."""
 
-    def __init__(self, error: Exception, *, splittable: bool) -> None:
+    def __init__(self, error: Exception, *, splittable: bool, locked_out: bool = False) -> None:
         super().__init__(error)
         self.error = error
         self.splittable = splittable
+        self.locked_out = locked_out

@@ -9,6 +9,9 @@ BEGIN ISOLATION LEVEL READ COMMITTED
 -- name: set_tenants
 SELECT set_config('imprest.tenants', %(tenants)s, true)
 
+-- name: set_lock_timeout
+SELECT set_config('lock_timeout', %(milliseconds)s, true)
+
 -- name: wanted_books
 SELECT tenant_id, account_id
 FROM unnest(%(account_tenants)s::text[], %(accounts)s::text[]) AS named (tenant_id, account_id)
