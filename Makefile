@@ -68,6 +68,10 @@ demo: $(READY) ## live through 3,000 calls on a server of its own, then check it
 serve: $(READY) ## run the server with its own Postgres (or IMPREST_DATABASE_URL's)
 	@$(BIN)/imprest serve
 
+.PHONY: bench
+bench: $(READY) ## measure speed and cost, one table; ARGS="--help" tells more
+	@$(PY) -m benchmarks $(ARGS)
+
 # ---- check -------------------------------------------------------------------------------------------------------
 
 .PHONY: check

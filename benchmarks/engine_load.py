@@ -1,0 +1,102 @@
+"""Loads on the posting engine without gRPC: callers that reserve and commit as fast as they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Iterator
+
+import uvloop
+
+from benchmarks.control import Control, Order
+from benchmarks.seed import ACTUAL, HOLD, TENANT, account_id, make_engine
+from imprest_server.core.ids import AccountId, ReservationId
+from imprest_server.ledger import operations as ops
+from imprest_server.posting.engine import Engine
+
+#: How many stored operations the replays choose from.
+STORED = 5_000
+
+
+def run(order: Order, control: Control) -> None:
+    """Reserve and Commit on random accounts; with several connections, on as many engines."""
+    uvloop.run(_run(order, control))
+
+
+def run_replays(order: Order, control: Control) -> None:
+    """Submit operations again that were decided before the clock starts."""
+    uvloop.run(_run_replays(order, control))
+
+
+async def _run(order: Order, control: Control) -> None:
+    engines = [make_engine(order.dsn, order.batch) for _ in range(order.connections)]
+    for engine in engines:
+        await engine.start()
+    numbers = itertools.count()
+    control.ready()
+    async with asyncio.TaskGroup() as callers:
+        for caller, engine in zip(range(order.in_flight), itertools.cycle(engines), strict=False):
+            callers.create_task(_call(engine, order, control, numbers, odd=caller % 2 == 1))
+    for engine in engines:
+        await engine.stop()
+
+
+async def _call(engine: Engine, order: Order, control: Control, numbers: Iterator[int], *, odd: bool) -> None:
+    """One caller. Every other one begins with a single Charge, so that batches hold Reserves and Commits alike."""
+    if odd:
+        await engine.submit(
+            ops.Charge(
+                tenant_id=TENANT, idempotency_key=f"charge-{next(numbers)}", account_id=account_id(0), amount=ACTUAL
+            )
+        )
+    while not control.stopping:
+        number = next(numbers)
+        started = time.perf_counter()
+        outcome = await engine.submit(_reserve(number, account_id(random.randrange(order.accounts))))
+        reserved = time.perf_counter()
+        control.note(reserved - started)
+        assert outcome.reply.reservation is not None
+        await engine.submit(_commit(number, outcome.reply.reservation.reservation_id))
+        control.note(time.perf_counter() - reserved)
+
+
+def _reserve(number: int, account: AccountId) -> ops.Reserve:
+    return ops.Reserve(
+        tenant_id=TENANT,
+        idempotency_key=f"call-{number:08d}",
+        account_id=account,
+        amount=HOLD,
+        call_id=f"call-{number:08d}",
+    )
+
+
+def _commit(number: int, reservation: ReservationId) -> ops.Commit:
+    return ops.Commit(
+        tenant_id=TENANT, idempotency_key=f"call-{number:08d}", reservation_id=reservation, amount=ACTUAL
+    )
+
+
+async def _run_replays(order: Order, control: Control) -> None:
+    engine = make_engine(order.dsn, order.batch)
+    await engine.start()
+    reserves = [_reserve(number, account_id(random.randrange(order.accounts))) for number in range(STORED // 2)]
+    outcomes = await asyncio.gather(*map(engine.submit, reserves))
+    holds = [outcome.reply.reservation for outcome in outcomes]
+    commits = [_commit(number, hold.reservation_id) for number, hold in enumerate(holds) if hold is not None]
+    await asyncio.gather(*map(engine.submit, commits))
+    stored = [*reserves, *commits]
+
+    async def call() -> None:
+        while not control.stopping:
+            started = time.perf_counter()
+            outcome = await engine.submit(random.choice(stored))
+            control.note(time.perf_counter() - started)
+            assert outcome.replayed
+
+    control.ready()
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(order.in_flight):
+            callers.create_task(call())
+    await engine.stop()
