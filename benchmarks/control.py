@@ -1,9 +1,9 @@
 """How a load tells the harness what it does. A load runs in a process of its own, on lines of text:
 
-    load → harness   warm                     set up, and has run for the warm-up
-    harness → load   go                       count from here
-    load → harness   {"operations": …, …}     counted for so long
-    harness → load   stop                     finish what is under way and end
+load → harness   warm                     set up, and has run for the warm-up
+harness → load   go                       count from here
+load → harness   {"operations": …, …}     counted for so long
+harness → load   stop                     finish what is under way and end
 """
 
 from __future__ import annotations

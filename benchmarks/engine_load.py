@@ -73,9 +73,7 @@ def _reserve(number: int, account: AccountId) -> ops.Reserve:
 
 
 def _commit(number: int, reservation: ReservationId) -> ops.Commit:
-    return ops.Commit(
-        tenant_id=TENANT, idempotency_key=f"call-{number:08d}", reservation_id=reservation, amount=ACTUAL
-    )
+    return ops.Commit(tenant_id=TENANT, idempotency_key=f"call-{number:08d}", reservation_id=reservation, amount=ACTUAL)
 
 
 async def _run_replays(order: Order, control: Control) -> None:

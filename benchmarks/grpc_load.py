@@ -60,7 +60,7 @@ async def _call(stub: Any, order: Order, control: Control, numbers: Iterator[int
 async def _call_in_batches(stub: Any, order: Order, control: Control, numbers: Iterator[int]) -> None:
     reserved: list[tuple[int, str]] = []
     while not control.stopping:
-        request = getattr(pb, "BatchExecuteRequest")()
+        request = pb.BatchExecuteRequest()
         calls = [next(numbers) for _ in range(order.batch // 2)]
         for number in calls:
             _put(request.operations.add(), _reserve(order, number))
@@ -100,6 +100,4 @@ def _reserve(order: Order, number: int) -> pb.ReserveRequest:
 
 
 def _commit(number: int, reservation_id: str) -> pb.CommitRequest:
-    return pb.CommitRequest(
-        reservation_id=reservation_id, idempotency_key=f"call-{number:08d}", amount=_ACTUAL
-    )
+    return pb.CommitRequest(reservation_id=reservation_id, idempotency_key=f"call-{number:08d}", amount=_ACTUAL)

@@ -84,24 +84,27 @@ class Bench:
         Raises:
             RuntimeError: a process of the row failed or did not come to an end.
         """
-        with self._database() as name, self._gauge_connection(name) as connection:
-            with self._server(row, name, profile) as (server, target):
-                order = Order(
-                    load=row.load,
-                    dsn=self.cluster.dsn(name, APP_ROLE),
-                    target=target,
-                    in_flight=row.in_flight,
-                    batch=row.batch,
-                    connections=row.connections,
-                    accounts=row.accounts,
-                    warmup_s=timing.warmup_s,
-                    seconds=timing.seconds,
-                    profile=str(profile / "load.json") if profile else None,
-                )
-                with _process([sys.executable, "-m", "benchmarks.loads", order.to_json()]) as load:
-                    roots = {"postgres": self.cluster.pid}
-                    roots |= {"server": load.pid} if server is None else {"server": server.pid, "client": load.pid}
-                    return self._measure(row, timing, number, load, Gauge(connection, roots), server, profile)
+        with (
+            self._database() as name,
+            self._gauge_connection(name) as connection,
+            self._server(row, name, profile) as (server, target),
+        ):
+            order = Order(
+                load=row.load,
+                dsn=self.cluster.dsn(name, APP_ROLE),
+                target=target,
+                in_flight=row.in_flight,
+                batch=row.batch,
+                connections=row.connections,
+                accounts=row.accounts,
+                warmup_s=timing.warmup_s,
+                seconds=timing.seconds,
+                profile=str(profile / "load.json") if profile else None,
+            )
+            with _process([sys.executable, "-m", "benchmarks.loads", order.to_json()]) as load:
+                roots = {"postgres": self.cluster.pid}
+                roots |= {"server": load.pid} if server is None else {"server": server.pid, "client": load.pid}
+                return self._measure(row, timing, number, load, Gauge(connection, roots), server, profile)
 
     def _measure(
         self,
@@ -152,15 +155,14 @@ class Bench:
             yield connection
 
     @contextmanager
-    def _server(
-        self, row: Row, name: str, profile: Path | None
-    ) -> Iterator[tuple[subprocess.Popen[str] | None, str]]:
+    def _server(self, row: Row, name: str, profile: Path | None) -> Iterator[tuple[subprocess.Popen[str] | None, str]]:
         """`imprest serve` with the row's options, and its address; nothing for a load without gRPC."""
         if row.serve is None:
             yield None, ""
             return
-        module = ["benchmarks.profiled_serve", str(profile / "server.json")] if profile else ["imprest_server"]
-        command = [sys.executable, "-m", *module] if profile else [str(Path(sys.executable).with_name("imprest"))]
+        command = [str(Path(sys.executable).with_name("imprest"))]
+        if profile:
+            command = [sys.executable, "-m", "benchmarks.profiled_serve", str(profile / "server.json")]
         options = ["serve", "--listen", "127.0.0.1:0", "--log-level", "warning", *row.serve]
         with _process([*command, *options], IMPREST_DATABASE_URL=self.cluster.dsn(name, APP_ROLE)) as server:
             line = _expect(server, PATIENCE_S, f"{row.name}: imprest serve")

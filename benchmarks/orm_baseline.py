@@ -161,9 +161,7 @@ def _replay(session: Session, kind: str, key: str, fingerprint: bytes) -> dict[s
     return reply
 
 
-def _keep(
-    session: Session, kind: str, key: str, fingerprint: bytes, reply: dict[str, Any], now: Any
-) -> dict[str, Any]:
+def _keep(session: Session, kind: str, key: str, fingerprint: bytes, reply: dict[str, Any], now: Any) -> dict[str, Any]:
     session.add(
         Operation(
             tenant_id=TENANT,

@@ -59,9 +59,7 @@ def _python_table(name: str, profile: dict[str, object], sample: Sample) -> Tabl
     for function, own, inclusive in functions:
         if function in top:
             shares = (own / samples, inclusive / samples) if samples else (0.0, 0.0)
-            table.add_row(
-                function, f"{shares[0]:.1%}", f"{own * us:.1f}", f"{shares[1]:.1%}", f"{inclusive * us:.1f}"
-            )
+            table.add_row(function, f"{shares[0]:.1%}", f"{own * us:.1f}", f"{shares[1]:.1%}", f"{inclusive * us:.1f}")
     return table
 
 

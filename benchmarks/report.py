@@ -6,7 +6,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -108,16 +108,16 @@ def _number(value: float | None, digits: int) -> str:
 
 def notes_of(lines: Sequence[Line], samples: Sequence[Sample], timing: Timing, rounds: int) -> list[str]:
     """What stands below the table: how it was measured, what is missing, how busy the machine was otherwise."""
-    notes = [
+    how = (
         f"Median of {rounds} rounds of all rows, {timing.seconds:g} s each after {timing.warmup_s:g} s to warm up; "
         "a ratio is the median over rounds. A Reserve and its Commit are two operations. Without gRPC the caller "
         "counts as the server."
-    ]
-    others = [sample.spent.others_cpu_s / sample.elapsed_s for sample in samples if sample.spent.others_cpu_s is not None]
+    )
+    notes = [how]
+    others = [s.spent.others_cpu_s / s.elapsed_s for s in samples if s.spent.others_cpu_s is not None]
     if others:
-        notes.append(
-            f"Other processes used {statistics.median(others):.2f} cores while this ran (median; at most {max(others):.2f})."
-        )
+        usual, most = statistics.median(others), max(others)
+        notes.append(f"Other processes used {usual:.2f} cores while this ran (median; at most {most:.2f}).")
     notes += [f"Left out: {line.row.title} ({line.skipped})." for line in lines if line.skipped]
     return notes
 
@@ -137,9 +137,14 @@ def markdown(lines: Sequence[Line], notes: Sequence[str], machine: Mapping[str, 
     header = f"| {' | '.join(HEADINGS)} |\n|---|{'---:|' * (len(HEADINGS) - 1)}"
     body = "\n".join(f"| {' | '.join(line.cells)} |" for line in lines)
     about = "\n".join(f"- {name}: {value}" for name, value in machine.items())
-    return f"Measured on {date.today().isoformat()} with `make bench` on\n\n{about}\n\n{header}\n{body}\n\n" + "\n".join(
-        f"{note}  " for note in notes
-    ).rstrip()
+    return (
+        f"Measured on {_today()} with `make bench` on\n\n{about}\n\n{header}\n{body}\n\n"
+        + "\n".join(f"{note}  " for note in notes).rstrip()
+    )
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def write_markdown(path: Path, block: str) -> None:
@@ -159,7 +164,7 @@ def results(
 ) -> dict[str, Any]:
     """Everything, for a results file."""
     return {
-        "date": date.today().isoformat(),
+        "date": _today(),
         "machine": dict(machine),
         "notes": list(notes),
         "headings": HEADINGS,
