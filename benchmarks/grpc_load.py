@@ -12,6 +12,8 @@ from typing import Any
 import grpc
 import uvloop
 from google.type.money_pb2 import Money as MoneyMessage
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from benchmarks.control import Control, Order
 from imprest.v1 import ledger_service_pb2 as pb
@@ -31,11 +33,16 @@ def run_batch_execute(order: Order, control: Control) -> None:
     uvloop.run(_run(order, control, _call_in_batches))
 
 
-async def _run(order: Order, control: Control, call: Any) -> None:
+def run_health(order: Order, control: Control) -> None:
+    """Calls that do nothing: what gRPC itself costs on both sides."""
+    uvloop.run(_run(order, control, _check_health, HealthStub))
+
+
+async def _run(order: Order, control: Control, call: Any, stub_of: Any = LedgerServiceStub) -> None:
     # Without the pool of its own every channel would share one connection.
     options = [("grpc.use_local_subchannel_pool", 1)]
     channels = [grpc.aio.insecure_channel(order.target, options) for _ in range(order.connections)]
-    stubs = [LedgerServiceStub(channel) for channel in channels]
+    stubs = [stub_of(channel) for channel in channels]
     await asyncio.gather(*(channel.channel_ready() for channel in channels))
     numbers = itertools.count()
     control.ready()
@@ -55,6 +62,13 @@ async def _call(stub: Any, order: Order, control: Control, numbers: Iterator[int
         control.note(reserved - started)
         await stub.Commit(_commit(number, held.reservation.reservation_id))
         control.note(time.perf_counter() - reserved)
+
+
+async def _check_health(stub: Any, order: Order, control: Control, numbers: Iterator[int]) -> None:
+    while not control.stopping:
+        started = time.perf_counter()
+        await stub.Check(HealthCheckRequest())
+        control.note(time.perf_counter() - started)
 
 
 async def _call_in_batches(stub: Any, order: Order, control: Control, numbers: Iterator[int]) -> None:

@@ -45,6 +45,12 @@ def _batch_execute(order: Order, control: Control) -> None:
     grpc_load.run_batch_execute(order, control)
 
 
+def _health(order: Order, control: Control) -> None:
+    from benchmarks import grpc_load
+
+    grpc_load.run_health(order, control)
+
+
 #: Each imports what it needs only when it runs: a client has no business with SQLAlchemy's import time and memory.
 LOADS: Mapping[str, Callable[[Order, Control], None]] = {
     "floor": _floor,
@@ -53,6 +59,7 @@ LOADS: Mapping[str, Callable[[Order, Control], None]] = {
     "orm": _orm,
     "unary": _unary,
     "batch_execute": _batch_execute,
+    "health": _health,
 }
 
 

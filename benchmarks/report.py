@@ -78,7 +78,7 @@ def _cells(row: Row, by_row: Mapping[str, Mapping[int, Sample]]) -> tuple[str, .
         *(_number(us, 0) for us in cpu.values()),
         _number(_median(samples, lambda s: _per_operation(s, s.spent.wal_bytes)), 0),
         _number(_median(samples, lambda s: _per_operation(s, s.spent.table_bytes)), 0),
-        _number(_median(samples, lambda s: s.operations / max(1, s.spent.transactions)), 0),
+        _number(_median(samples, _per_commit), 0),
     )
 
 
@@ -96,6 +96,11 @@ def _cpu_us(sample: Sample, role: str) -> float | None:
     if sample.spent.cpu_s is None or role not in sample.spent.cpu_s:
         return None
     return _per_operation(sample, sample.spent.cpu_s[role] * 1e6)
+
+
+def _per_commit(sample: Sample) -> float | None:
+    """None for a load that writes nothing (a sweeper or an autovacuum may have)."""
+    return sample.operations / sample.spent.transactions if sample.spent.transactions > 5 else None
 
 
 def _per_operation(sample: Sample, amount: float) -> float | None:

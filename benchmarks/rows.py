@@ -87,6 +87,15 @@ ROWS: Sequence[Row] = (
         against="engine-250",
         missing=_no_batch_execute,
     ),
+    Row(
+        "grpc-alone",
+        "gRPC alone: health checks, 256 in flight",
+        "health",
+        in_flight=256,
+        connections=8,
+        serve=(),
+        against="unary-256",
+    ),
     *(_unary(in_flight) for in_flight in (1, 16, 64, 256, 1_024)),
     Row(
         "unary-256-unbatched",
@@ -111,7 +120,7 @@ ROWS: Sequence[Row] = (
 
 
 def chosen(only: Sequence[str]) -> list[Row]:
-    """The rows with these names, or whose names begin with them and a dash, and the floor; all without names.
+    """The rows with these names (`unary`: all that are), and the floor; without names all.
 
     Raises:
         ValueError: a name fits no row.
@@ -123,4 +132,4 @@ def chosen(only: Sequence[str]) -> list[Row]:
 
 
 def _fits(row: Row, name: str) -> bool:
-    return row.name == name or row.name.startswith(f"{name}-")
+    return row.name == name or (name == "unary" and row.load == name)
