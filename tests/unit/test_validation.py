@@ -166,8 +166,8 @@ def test_labels(cls: type[Operation]) -> None:
     good(cls, labels={"k" * 63: "v" * 255})
     bad(cls, "labels", labels={f"k{i}": "" for i in range(65)})
     bad(cls, "labels", labels={"": "v"})
-    bad(cls, "labels key", labels={"k" * 64: "v"})
-    bad(cls, "labels key", labels={"k\0": "v"})
+    bad(cls, "labels", labels={"k" * 64: "v"})
+    bad(cls, "labels", labels={"k\0": "v"})
     bad(cls, "labels[k]", labels={"k": "v" * 256})
     bad(cls, "labels[k]", labels={"k": "v\n"})
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 NULL = "NULL"
@@ -54,6 +55,7 @@ def uuid(value: UUID | None) -> str:
     return NULL if value is None else value.hex
 
 
+@lru_cache(maxsize=4096)  # most times of a batch are its own
 def timestamp(value: datetime | None) -> str:
     """An aware datetime, or NULL."""
     return NULL if value is None else value.isoformat()

@@ -49,7 +49,8 @@ SELECT set_config('TimeZone', 'UTC', false),
 _FULL_KEYS_SQL = """
 SELECT set_config('enable_seqscan', 'off', false),
        set_config('enable_hashjoin', 'off', false),
-       set_config('enable_mergejoin', 'off', false)
+       set_config('enable_mergejoin', 'off', false),
+       set_config('plan_cache_mode', 'force_generic_plan', false)
 """
 
 

@@ -66,7 +66,7 @@ _EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
 
 def _nanos(amount: Decimal) -> int:
     """`core.money.nanos_of` for a NUMERIC(38,9) column, whose type promises that there is no fraction left."""
-    return int(amount.scaleb(9, _EXACT))
+    return int(amount.scaleb(9, _EXACT)) if amount else 0  # most of a book's columns are zero
 
 
 def account_of(row: Row) -> Account:

@@ -68,7 +68,7 @@ def _check_labels(labels: Labels | None, field: str = "labels") -> None:
     for key, value in labels.items():
         if not key:
             raise InvalidArgument(field=field, problem="must not have an empty key")
-        check_text(key, f"{field}[{key[:MAX_LABEL_KEY]!r}]", MAX_LABEL_KEY)
+        check_text(key, field, MAX_LABEL_KEY)
         check_text(value, f"{field}[{key}]", MAX_LABEL_VALUE)
 
 

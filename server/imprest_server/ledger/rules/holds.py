@@ -129,10 +129,13 @@ def commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> Reply
     charge = split_by_policy(draft, amount, reservation.remaining)
     post_charge(draft, charge)
     captured = replace(
-        reservation, captured=reservation.captured + charge.charged, absorbed=reservation.absorbed + charge.absorbed
+        reservation,
+        captured=reservation.captured + charge.charged,
+        absorbed=reservation.absorbed + charge.absorbed,
+        state=ReservationState.COMMITTED if op.final else ReservationState.ACTIVE,
+        end_time=now if op.final else None,
+        ended_by=EndedBy.COMMIT if op.final else None,
     )
-    if op.final:
-        captured = replace(captured, state=ReservationState.COMMITTED, end_time=now, ended_by=EndedBy.COMMIT)
     move_hold(draft, reservation, captured)
     transaction = draft.write(
         TransactionKind.COMMIT, TransactionId(request.first_id), details_of(reservation, op.effective_time)
