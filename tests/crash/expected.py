@@ -26,7 +26,11 @@ def nanos(amount: Money) -> int:
 
 @dataclass
 class Hold:
-    """A reservation as its callers know it; `used` counts if it expires."""
+    """A reservation as its callers know it; `used` counts if it expires.
+
+    Only the last Extend's key is kept, and a copy of an earlier one that was long on its way counts as new: it changes
+    no mark, but its key is the last one then. `straggling` are the keys that may have been overtaken by their copies.
+    """
 
     account_id: str
     amount: int
@@ -36,7 +40,8 @@ class Hold:
     used: int = 0
     state: str = "ACTIVE"
     ended_by: str = ""
-    extend_key: str | None = None
+    extend_key: str | None = field(default=None, compare=False)
+    straggling: set[str] = field(default_factory=set[str], compare=False)
 
     @property
     def remaining(self) -> int:
@@ -104,7 +109,10 @@ def expected_of(entries: Iterable[Entry], now: datetime) -> Expected:
         elif entry.method != "Extend":
             expected.operations[_kind(entry.method), entry.request.idempotency_key] = answer.denial
         elif entry.request.reservation_id in expected.holds:
-            expected.holds[entry.request.reservation_id].extend_key = entry.request.idempotency_key
+            hold = expected.holds[entry.request.reservation_id]
+            hold.extend_key = entry.request.idempotency_key
+            if entry.sent > 1:
+                hold.straggling.add(hold.extend_key)
         if answer.granted:
             granted.append(entry)
             _EFFECTS[entry.method](expected, entry.request, answer.response)

@@ -62,11 +62,12 @@ class Port(Protocol):
 
 @dataclass
 class Entry:
-    """One operation: what was asked, the answer, and how often it was in doubt before that."""
+    """One operation: what was asked, the answer, how often it was sent, and how often it was in doubt."""
 
     method: str
     request: Any
     answer: Answer | None = None
+    sent: int = 0
     doubts: int = 0
 
     def __str__(self) -> str:
@@ -118,6 +119,7 @@ class Journal:
         return entry.answer
 
     async def _try(self, port: Port, entry: Entry, timeout_s: float) -> Answer | None:
+        entry.sent += 1
         try:
             async with asyncio.timeout(timeout_s):
                 return await port.send(entry.method, entry.request)
