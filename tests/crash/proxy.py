@@ -50,7 +50,7 @@ class How(Enum):
     CLOSE = auto()  # an orderly end of the connection, on both sides
     RESET = auto()  # a reset towards the client
     PARTITION = auto()  # a reset towards the client, while the server sees the connection stay open
-    FREEZE = auto()  # nothing moves any more until `thaw`
+    FREEZE = auto()  # nothing moves on this connection any more until `thaw`
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,7 @@ class Proxy:
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self._fault: Fault | None = None
-        self._moving = asyncio.Event()
-        self._moving.set()
+        self._frozen: list[asyncio.Event] = []
         self._connections: set[asyncio.Task[None]] = set()
         self._half_open: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
@@ -94,13 +93,16 @@ class Proxy:
         """No more faults."""
         self._fault = None
 
-    def freeze(self) -> None:
-        """Let no byte through in either direction."""
-        self._moving.clear()
+    def freeze(self, moving: asyncio.Event) -> None:
+        """Stop a connection, which waits for the event, until `thaw`."""
+        moving.clear()
+        self._frozen.append(moving)
 
     def thaw(self) -> None:
         """Let everything through that has waited."""
-        self._moving.set()
+        for moving in self._frozen:
+            moving.set()
+        self._frozen.clear()
 
     def cut_all(self) -> None:
         """Reset every connection, wherever it is."""
@@ -168,10 +170,6 @@ class Proxy:
                 server[1].close()
         return relay.how
 
-    async def passage(self) -> None:
-        """Wait while everything is frozen."""
-        await self._moving.wait()
-
     async def strikes(self, point: Point) -> How | None:
         """What to do at this point, if anything; counts it as done."""
         fault = self._fault
@@ -198,6 +196,8 @@ class _Relay:
         self._conversation = Conversation()
         self._writing = self._committing = self._committed = False
         self._answers = 0
+        self._moving = asyncio.Event()
+        self._moving.set()
         self.how = How.CLOSE
 
     async def requests(self) -> None:
@@ -206,12 +206,14 @@ class _Relay:
         statement = b""
         with contextlib.suppress(OSError, _BrokenError):
             while data := await self._client[0].read(_CHUNK):
-                await self._proxy.passage()
+                await self._moving.wait()
                 for message in splitter.feed(data):
                     statement += message
                     await self._before_request(message)
                     if message[:1] in _PREPARES:
                         continue  # a statement passes as a whole or not at all
+                    if out.is_closing():
+                        return
                     out.write(statement)
                     statement = b""
                     if self._committing and message[:1] == b"S":
@@ -236,8 +238,10 @@ class _Relay:
         splitter, out = Splitter(startup=False), self._client[1]
         with contextlib.suppress(OSError, _BrokenError):
             while data := await self._server[0].read(_CHUNK):
-                await self._proxy.passage()
+                await self._moving.wait()
                 for message in splitter.feed(data):
+                    if out.is_closing():
+                        return
                     done = verb(self._conversation.answered(message))
                     self._answers += bool(done)
                     if done == "COMMIT" and message[5:].startswith(b"COMMIT"):
@@ -258,8 +262,8 @@ class _Relay:
         if how is None:
             return
         if how is How.FREEZE:
-            self._proxy.freeze()
-            await self._proxy.passage()
+            self._proxy.freeze(self._moving)
+            await self._moving.wait()
             return
         self.how = how
         self._client[1].write(last_words)

@@ -22,7 +22,7 @@ from tests.support.lanes import running_lanes
 async def test_kill_of_backends_and_of_postgres(cluster: CrashCluster, crash_database: Database) -> None:
     """Two engines in this process; a killed backend takes everybody's session with it, a killed postmaster all."""
     faults = Faults(cluster, crash_database, random.Random("kills"))
-    strikes = [faults.backend, faults.postgres, faults.backend, faults.postgres]
+    strikes = [faults.backend, faults.postgres, faults.backend]
     async with running_lanes(crash_database, engines=2) as lanes:
         load = Load(Journal("kills"), DirectPort(lanes.engines), "kills")
         report = await storm(load, strikes, crash_database.owner_dsn)
