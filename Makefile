@@ -15,6 +15,10 @@ ARGS ?=
 # How many tests run side by side; each worker has its own Postgres.
 JOBS ?= 2
 
+# How long `make soak` goes on, and its seed; none is a new one each time.
+SECONDS ?= 300
+SEED ?=
+
 # An active virtual environment of somebody else must not receive our packages.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -83,6 +87,10 @@ static: lint format-check types imports proto-check ## the checks that need no t
 .PHONY: test
 test: $(READY) ## run the tests; ARGS="-k word" and JOBS=1 are passed on
 	@$(PY) -m pytest -n $(JOBS) $(ARGS)
+
+.PHONY: soak
+soak: $(READY) ## kill and cut everything under load; SECONDS=300 and SEED=word are passed on
+	@GRPC_ENABLE_FORK_SUPPORT=0 $(PY) -W error -m tests.crash.soak --seconds $(SECONDS) --seed "$(SEED)"
 
 .PHONY: lint
 lint: $(READY) ## lint the Python code

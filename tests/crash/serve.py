@@ -1,0 +1,98 @@
+"""`imprest serve` as a process that may be killed, and comes back on the same port."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_READY_S = 60.0
+_STOP_S = 30.0
+
+
+class Serve:
+    """Blocking; call it in a thread from an event loop. `log` is what it has said on standard error, all lives long."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.target = f"127.0.0.1:{probe.getsockname()[1]}"
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("IMPREST_", "PG"))}
+        self._environment = {**inherited, "NO_COLOR": "1", **environment}
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # `close` does
+
+    @property
+    def log(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read().decode()
+
+    def start(self) -> None:
+        """Start it and wait until it serves."""
+        command = str(Path(sys.executable).with_name("imprest"))
+        self._process = subprocess.Popen(
+            [command, "serve", "--listen", self.target, *self._arguments],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], _READY_S)
+        line = self._process.stdout.readline().decode() if ready else ""
+        assert re.search(rf" serves on {self.target} from ", line), f"not ready: {line}\n{self.log}"
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        self._ended()
+
+    def stop(self) -> int | None:
+        """Ask it to stop, as an operator does; its exit status, None when it did not run."""
+        if self._process is None:
+            return None
+        self._process.send_signal(signal.SIGTERM)
+        return self._ended()
+
+    def restart(self) -> None:
+        """kill -9, then start it again."""
+        self.kill()
+        self.start()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    def _ended(self) -> int:
+        process, self._process = self._process, None
+        assert process is not None and process.stdout is not None
+        process.stdout.close()
+        try:
+            return process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the log, once stopped."""
+        self._errors.close()

@@ -1,0 +1,112 @@
+"""Databases that are there but do not want to: callers are told to try again, and nobody restarts anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import psycopg
+import pytest
+
+from imprest.v1.account_service_pb2 import AddCreditRequest, GetBalanceRequest
+from imprest_client.errors import details_of
+from tests.conftest import Database
+from tests.crash.checker import check
+from tests.crash.cluster import CrashCluster
+from tests.crash.journal import Journal
+from tests.crash.load import UNIT, Load, Scale, money
+from tests.crash.ports import WirePort
+from tests.support.server import Running, running_server
+
+
+@asynccontextmanager
+async def one_account(database: Database) -> AsyncIterator[tuple[Running, Load]]:
+    """A server with few accounts; in the end its books are what its callers know."""
+    async with running_server(database) as server, WirePort(server.target) as port:
+        load = Load(Journal("unwilling", impatient=0, twins=0), port, "unwilling", Scale(hot=1, cold=1))
+        await load.open()
+        yield server, load
+        assert "INTERNAL" not in load.journal.doubts
+        report = await check(load.journal, database.owner_dsn, port)
+        assert report.ok, report
+
+
+async def refused(server: Running, key: str) -> bool:
+    """Ask for credit; whether that was refused, which must be done with UNAVAILABLE and a hint when to come again."""
+    request = AddCreditRequest(account_id="hot-0", amount=money(UNIT), idempotency_key=key)
+    try:
+        await server.accounts.AddCredit(request)
+    except grpc.aio.AioRpcError as error:
+        details = details_of(error)
+        assert (details.code, details.reason) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
+        assert details.retry_after_s == 1
+        return True
+    return False
+
+
+async def asked_during(load: Load, server: Running, outage: str) -> asyncio.Task[object]:
+    """A caller who asks while the database refuses, and goes on asking; returns once it was refused twice."""
+    asked: asyncio.Task[object] = asyncio.create_task(load.credit("hot-0", 3 * UNIT))
+    while load.journal.doubts["DATABASE_UNAVAILABLE"] < 2 and not asked.done():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert not asked.done(), f"{outage}: the caller was answered"
+    assert await refused(server, outage)
+    return asked
+
+
+async def test_read_only(cluster: CrashCluster, crash_database: Database) -> None:
+    """As after a failover that is not over yet, or a full disk: reads go on, writes wait."""
+    reload = "SELECT pg_reload_conf()"
+    async with one_account(crash_database) as (server, load):
+        try:
+            await asyncio.to_thread(cluster.admin, "ALTER SYSTEM SET default_transaction_read_only = on", reload)
+            session = await psycopg.AsyncConnection.connect(crash_database.app_dsn, autocommit=True)
+            async with session:
+                while (await (await session.execute("SHOW transaction_read_only")).fetchone()) != ("on",):
+                    pass
+            asked = await asked_during(load, server, "read only")
+            assert (await server.accounts.GetBalance(GetBalanceRequest(account_id="hot-0"))).balance.wallet.units
+        finally:
+            await asyncio.to_thread(cluster.admin, "ALTER SYSTEM RESET default_transaction_read_only", reload)
+        await asked
+
+
+@pytest.mark.parametrize(("hot", "says"), [(False, "not accepting connections|starting up"), (True, "")])
+async def test_a_standby_until_it_is_promoted(
+    cluster: CrashCluster, crash_database: Database, hot: bool, says: str
+) -> None:
+    """It is starting up and answers nobody, or (hot) reads only; once promoted it is the database."""
+    async with one_account(crash_database) as (server, load):
+        await asyncio.to_thread(cluster.stop)
+        starting = await asyncio.to_thread(cluster.start_as_standby, hot=hot)
+        if says:
+            with pytest.raises(psycopg.OperationalError, match=says):
+                await psycopg.AsyncConnection.connect(crash_database.app_dsn)
+        asked = await asked_during(load, server, "standby")
+        await asyncio.to_thread(cluster.promote)
+        await asyncio.to_thread(starting.result)
+        await asked
+
+
+async def test_no_connection_left(cluster: CrashCluster, crash_database: Database) -> None:
+    """Others have taken all connections: the engine lost its own and gets none, until there is one again."""
+    limit = f"ALTER DATABASE {crash_database.name} CONNECTION LIMIT"
+    async with one_account(crash_database) as (server, load):
+        await asyncio.to_thread(cluster.admin, f"{limit} 0")
+        await asyncio.to_thread(cluster.end_sessions, crash_database)
+        with pytest.raises(psycopg.OperationalError, match="too many connections"):
+            await psycopg.AsyncConnection.connect(crash_database.app_dsn)
+        asked = await asked_during(load, server, "no connection")
+        await asyncio.to_thread(cluster.admin, f"{limit} -1")
+        await asked
+
+
+async def test_sessions_that_an_administrator_ends(cluster: CrashCluster, crash_database: Database) -> None:
+    """The engine connects again by itself; no caller is told."""
+    async with one_account(crash_database) as (_, load):
+        for _ in range(3):
+            await asyncio.to_thread(cluster.end_sessions, crash_database)
+            assert not (await load.credit("hot-0", 1)).replayed
+        assert not load.journal.doubts
