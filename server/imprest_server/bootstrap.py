@@ -19,7 +19,7 @@ from imprest_server.db import pool
 from imprest_server.db.data_dir import OWNER_ROLE
 from imprest_server.db.dsn import describe
 from imprest_server.db.embedded import EmbeddedPostgres, has_cluster, running_dsn
-from imprest_server.db.errors import DataDirError
+from imprest_server.db.errors import DataDirError, UnsafeDatabaseError
 from imprest_server.db.safety import refuse_unsafe
 from imprest_server.jobs.expire_holds import ExpireHolds
 from imprest_server.jobs.repeat import repeat
@@ -124,7 +124,14 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
     """
 
     async def connect() -> Connection:
-        return await pool.connect_engine(dsn, **_timeouts(settings))
+        """A lane's connection; to a database that is safe, also after a failover to another one."""
+        connection = await pool.connect_engine(dsn, **_timeouts(settings))
+        try:
+            await refuse_unsafe(connection)
+        except UnsafeDatabaseError:
+            await connection.close()
+            raise
+        return connection
 
     async def expire_due(tenant_id: TenantId, account_id: AccountId) -> None:
         await engine.submit(ExpireDue(tenant_id=tenant_id, account_id=account_id))
@@ -133,10 +140,13 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
         return await queries.due_accounts([TENANT], limit)
 
     async with AsyncExitStack() as stack:
-        with pool.reachable():
-            async with await connect() as connection:
-                await refuse_unsafe(connection)
-        engine = Engine(connect, _terms(settings), batch_max=settings.batch_max, queue_max=settings.queue_max)
+        engine = Engine(
+            connect,
+            _terms(settings),
+            batch_max=settings.batch_max,
+            queue_max=settings.queue_max,
+            silence_s=(settings.statement_timeout_ms + settings.lock_timeout_ms) / 1000 + 1,
+        )
         with pool.reachable():
             await engine.start()
         stack.push_async_callback(engine.stop)

@@ -108,25 +108,15 @@ async def test_a_database_that_refuses_connections_is_found_again(bench: Bench) 
     await bench.assert_right()
 
 
-def keeps_locks(*, strict: bool) -> pytest.MarkDecorator:
-    """Known: psycopg ends a pipeline with Sync and Flush, and a Flush stops Postgres's idle-in-transaction clock."""
-    reason = "no time limit runs on the engine's transactions: a lost client's session keeps its locks"
-    return pytest.mark.xfail(reason=reason, raises=TimeoutError, strict=strict)
-
-
 @pytest.mark.parametrize(
     "point",
-    [
-        pytest.param(Point.LOADING, marks=keeps_locks(strict=True)),
-        pytest.param(Point.BEFORE_WRITE, marks=keeps_locks(strict=False)),
-        pytest.param(Point.COMMIT_UNSENT, marks=keeps_locks(strict=True)),
-    ],
+    [Point.LOADING, Point.BEFORE_WRITE, Point.COMMIT_UNSENT],
 )
 async def test_a_session_that_outlives_its_client_lets_go_of_its_locks(
     bench: Bench, point: Point, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database has not heard that the client is gone: the batch's second try waits for the first one's locks."""
-    monkeypatch.setattr(pool, "_IDLE_IN_TRANSACTION_MS", 200)
+    monkeypatch.setattr(pool, "transaction_limit_ms", lambda *_: 200)
     bench.proxy.cut_all()  # the next connection has that limit
     asked = asyncio.create_task(bench.struck(point, How.PARTITION))
     await bench.proxy.until_struck(1)
@@ -154,10 +144,9 @@ async def test_a_stall_only_takes_time(bench: Bench, point: Point) -> None:
     await bench.assert_right()
 
 
-@keeps_locks(strict=False)
 async def test_a_stalled_server_keeps_no_locks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database ends a transaction that does not go on; others post meanwhile, and the stalled one tries again."""
-    monkeypatch.setattr(pool, "_IDLE_IN_TRANSACTION_MS", 200)
+    monkeypatch.setattr(pool, "transaction_limit_ms", lambda *_: 200)
     bench.proxy.cut_all()
     asked = asyncio.create_task(bench.struck(Point.BEFORE_WRITE, How.FREEZE))
     await bench.proxy.until_struck(1)
@@ -174,7 +163,6 @@ async def test_a_stalled_server_keeps_no_locks(bench: Bench, monkeypatch: pytest
     await bench.assert_right()
 
 
-@pytest.mark.xfail(reason="the engine waits for a silent database without a limit", raises=TimeoutError)
 async def test_a_silent_database_is_given_up(cluster: CrashCluster, crash_database: Database) -> None:
     """A connection that hangs without an end: callers are answered in time, by another connection."""
     async with proxied(cluster.socket_path) as proxy:

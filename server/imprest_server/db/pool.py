@@ -33,8 +33,11 @@ _CONNECT_DEFAULTS = {
     "tcp_user_timeout": "30000",
 }
 _POOL_WAIT_S = 5.0
+# After an outage the pool tries again with growing pauses; this ends them, and the next caller begins anew.
+_RECONNECT_S = 1.0
 # A process that is stopped in the middle of a transaction must not keep its locks.
 _IDLE_IN_TRANSACTION_MS = 10_000
+_HAS_TRANSACTION_TIMEOUT = 170_000
 
 _SESSION_SQL = """
 SELECT set_config('TimeZone', 'UTC', false),
@@ -52,6 +55,15 @@ SELECT set_config('enable_seqscan', 'off', false),
        set_config('enable_mergejoin', 'off', false),
        set_config('plan_cache_mode', 'force_generic_plan', false)
 """
+
+
+def transaction_limit_ms(statement_timeout_ms: int, lock_timeout_ms: int) -> int:
+    """How long a transaction may last in all.
+
+    The idle limit alone is not enough: psycopg ends a pipeline with a Flush, which Postgres does not count as idle,
+    so a session whose client vanished would keep its locks until TCP notices.
+    """
+    return _IDLE_IN_TRANSACTION_MS + statement_timeout_ms + lock_timeout_ms
 
 
 @contextmanager
@@ -100,6 +112,7 @@ def read_pool(dsn: str, *, statement_timeout_ms: int, lock_timeout_ms: int, max_
         min_size=1,
         max_size=max_size,
         timeout=_POOL_WAIT_S,
+        reconnect_timeout=_RECONNECT_S,
         configure=configure,
         check=AsyncConnectionPool.check_connection,
         name="imprest-read",
@@ -149,3 +162,6 @@ async def _configure(connection: AsyncConnection[Any], statement_timeout_ms: int
         await connection.execute(_SESSION_SQL, values)
     except psycopg.Error as error:
         raise cannot_become(connection, error) from error
+    if connection.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
+        limit_ms = transaction_limit_ms(statement_timeout_ms, lock_timeout_ms)
+        await connection.execute("SELECT set_config('transaction_timeout', %s, false)", [str(limit_ms)])

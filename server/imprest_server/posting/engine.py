@@ -52,12 +52,15 @@ class Engine:
     """All writes of money go through here.
 
     `connect` opens a connection as the app role; `batch_max` is the most operations in one transaction
-    (1: no batching), `queue_max` the most that may wait.
+    (1: no batching), `queue_max` the most that may wait. A database that takes longer than `silence_s` over a batch
+    counts as lost.
     """
 
-    def __init__(self, connect: Connect, terms: Terms, *, batch_max: int, queue_max: int) -> None:
+    def __init__(
+        self, connect: Connect, terms: Terms, *, batch_max: int, queue_max: int, silence_s: float = 30.0
+    ) -> None:
         self.stats = EngineStats()
-        self._lane = Lane(connect, terms, self.stats)
+        self._lane = Lane(connect, terms, self.stats, silence_s)
         self._batch_max = batch_max
         self._queue: FairQueue[_Item] = FairQueue(queue_max)
         self._linger = Linger(LONGEST_LINGER_S)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
+import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import psycopg
 import structlog
 from psycopg import errors as pg
 
 from imprest_server.core.errors import Conflict, Unavailable
+from imprest_server.db.errors import StartupError
 from imprest_server.ledger.operations import Request
 from imprest_server.ledger.rules import Outcome
 from imprest_server.ledger.store import Connection
@@ -44,10 +47,14 @@ log = structlog.get_logger(__name__)
 
 
 class Lane:
-    """Posts batches on a connection of its own, which it opens anew when it is lost."""
+    """Posts batches on a connection of its own, which it opens anew when it is lost.
 
-    def __init__(self, connect: Connect, terms: Terms, stats: EngineStats) -> None:
+    A database that has not finished a batch after `silence_s` counts as lost, too.
+    """
+
+    def __init__(self, connect: Connect, terms: Terms, stats: EngineStats, silence_s: float) -> None:
         self._connect = connect
+        self._silence_s = silence_s
         self._terms = terms
         self._stats = stats
         self._conn: Connection | None = None
@@ -96,9 +103,10 @@ class Lane:
                 if self._conn is None:
                     await self.open()
                 assert self._conn is not None
-                results = await run_batch(
-                    self._conn, requests, self._terms, DUE_LIMIT, self._stats, lock_timeout_ms=lock_timeout_ms
-                )
+                with _hung_up_after(self._conn, self._silence_s):
+                    results = await run_batch(
+                        self._conn, requests, self._terms, DUE_LIMIT, self._stats, lock_timeout_ms=lock_timeout_ms
+                    )
                 posted = True
                 return results
             except _CONFLICTS as conflict:
@@ -113,6 +121,10 @@ class Lane:
             except (psycopg.OperationalError, pg.ReadOnlySqlTransaction, pg.IdleInTransactionSessionTimeout) as lost:
                 failed = _Failed(Unavailable(problem="The database cannot be reached."), splittable=False)
                 log.warning("batch lost its connection", attempt=attempt, size=len(requests), sqlstate=lost.sqlstate)
+            except StartupError as unusable:
+                failed = _Failed(Unavailable(problem="The database cannot be used as it is."), splittable=False)
+                log.error("the database is refused", problem=str(unusable))
+                raise failed from unusable
             except Exception as bug:
                 raise _Failed(bug, splittable=True) from bug
             finally:
@@ -121,6 +133,24 @@ class Lane:
                     # statements are prepared. The server rolls back what is left behind.
                     await self.close()
         raise failed
+
+
+@contextlib.contextmanager
+def _hung_up_after(conn: Connection, seconds: float) -> Iterator[None]:
+    """Shut the connection down when the database stays silent: the driver then raises OperationalError, as if cut.
+
+    Cancelling instead would wait: the driver first asks the silent server to cancel.
+    """
+
+    def hang_up() -> None:
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = asyncio.get_running_loop().call_later(seconds, hang_up)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class _Failed(Exception):
