@@ -58,6 +58,18 @@ def test_a_full_queue_refuses_but_takes_back() -> None:
     assert [item for _, item in queue.take(9)] == [1, 2, 3]
 
 
+def test_bulk_leaves_room_for_calls() -> None:
+    queue: FairQueue[int] = FairQueue(limit=4)
+    for number in range(2):
+        queue.put("bulk", number, bulk=True)
+    with pytest.raises(QueueFull):
+        queue.put("bulk", 2, bulk=True)
+    queue.put("calls", 3)
+    queue.put("calls", 4)
+    with pytest.raises(QueueFull):
+        queue.put("calls", 5)
+
+
 async def test_holds_returns_when_enough_wait() -> None:
     queue: FairQueue[int] = FairQueue(limit=10)
     waiting = asyncio.create_task(queue.holds(2))

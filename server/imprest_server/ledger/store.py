@@ -48,14 +48,16 @@ SQL: dict[str, LiteralString] = {
 class Wanted:
     """The keys of all that a batch names, without duplicates: what to lock and load.
 
-    `captures_of` and `captures` are the reservations and transactions whose captures a refund or a late
-    commit may give back; their accounts are locked like those of `reservations`.
+    `captures_of` and `captures` are the reservations and transactions whose captures a refund may give back,
+    `expiries_of` the reservations of whose expiry's capture a late commit may; their accounts are locked like those
+    of `reservations`.
     """
 
     tenants: set[TenantId] = field(default_factory=set[TenantId])
     accounts: set[AccountKey] = field(default_factory=set[AccountKey])
     reservations: set[ReservationKey] = field(default_factory=set[ReservationKey])
     captures_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
+    expiries_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
     captures: set[TransactionKey] = field(default_factory=set[TransactionKey])
     operations: set[OperationScope] = field(default_factory=set[OperationScope])
     external_references: set[ReferenceScope] = field(default_factory=set[ReferenceScope])
@@ -114,38 +116,45 @@ async def load(
                 "load_external_references",
                 _columns(wanted.external_references, "tenants", "kinds", "external_references"),
             )
-        if wanted.captures or wanted.captures_of:
+        if wanted.captures or wanted.captures_of or wanted.expiries_of:
             captures = await run(
                 "load_captures",
                 {
                     **_columns(wanted.captures, "transaction_tenants", "transactions"),
                     **_columns(wanted.captures_of, "reservation_tenants", "reservations"),
+                    **_columns(wanted.expiries_of, "expired_tenants", "expired"),
                 },
             )
 
-        await locks.fetchall()
+        # Only what was locked may be looked at: an account that another process creates meanwhile is in the snapshots
+        # of the later statements, but not in that of the first. It does not exist yet for this batch.
+        locked = set(await locks.fetchall())
         lock_wait_s = time.monotonic() - sent
         ledger = Ledger(terms)
         for row in await accounts.fetchall():
             account = account_of(row)
-            ledger.accounts[account.key] = account
+            if account.key in locked:
+                ledger.accounts[account.key] = account
         for row in await book_rows.fetchall():
             book = book_of(row)
-            ledger.books[book.tenant_id, book.account_id] = book
+            if (book.tenant_id, book.account_id) in locked:
+                ledger.books[book.tenant_id, book.account_id] = book
         if operations is not None:
             for tenant, kind, key, fingerprint, denial_reason, payload in await operations.fetchall():
                 stored = StoredOperation(fingerprint, denial_reason, payload)
                 ledger.operations[tenant, OperationKind(kind), key] = stored
         if reservations is not None:
             for row in await reservations.fetchall():
-                _add_reservation(ledger, row)
+                if (row[0], row[2]) in locked:
+                    _add_reservation(ledger, row)
         if references is not None:
             for tenant, kind, reference in await references.fetchall():
                 ledger.external_references.add((tenant, TransactionKind(kind), reference))
         if captures is not None:
             for row in await captures.fetchall():
-                _add_capture(ledger, row)
-        due_holds = [reservation_of(row) for row in await due.fetchall()]
+                if (row[0], row[2]) in locked:
+                    _add_capture(ledger, row)
+        due_holds = [reservation_of(row) for row in await due.fetchall() if (row[0], row[2]) in locked]
         for reservation in due_holds:
             ledger.reservations[reservation.tenant_id, reservation.reservation_id] = reservation
         ((now,),) = await clock.fetchall()

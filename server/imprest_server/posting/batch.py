@@ -94,7 +94,7 @@ def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
             wanted.reservations.add((tenant, op.reservation_id))
         case ops.Commit():
             wanted.reservations.add((tenant, op.reservation_id))
-            wanted.captures_of.add((tenant, op.reservation_id))
+            wanted.expiries_of.add((tenant, op.reservation_id))
         case ops.Refund():
             if op.reservation_id is not None:
                 wanted.reservations.add((tenant, op.reservation_id))

@@ -94,7 +94,7 @@ class Engine:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         item = _Item(request, asyncio.get_running_loop().create_future(), deadline)
         try:
-            self._queue.put((operation.tenant_id, bulk), item)
+            self._queue.put((operation.tenant_id, bulk), item, bulk=bulk)
         except QueueFull:
             self.stats.refused += 1
             raise

@@ -29,9 +29,10 @@ class FairQueue(Generic[T]):
     def __len__(self) -> int:
         return self._size
 
-    def put(self, stream: Hashable, item: T) -> None:
-        """Queue an item. Raises QueueFull."""
-        if self._size >= self._limit:
+    def put(self, stream: Hashable, item: T, *, bulk: bool = False) -> None:
+        """Queue an item. Raises QueueFull; for a bulk stream when it holds half of the places by itself."""
+        waiting = self._streams.get(stream, ())
+        if self._size >= self._limit or (bulk and len(waiting) >= max(1, self._limit // 2)):
             raise QueueFull()
         self._streams.setdefault(stream, deque()).append(item)
         self._size += 1

@@ -180,6 +180,21 @@ FROM (
             AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT')
         OFFSET 0
     ) AS found
+    UNION
+    SELECT found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id
+    FROM unnest(%(expired_tenants)s::text[], %(expired)s::uuid[]) AS wanted (tenant_id, reservation_id)
+    CROSS JOIN LATERAL (
+        SELECT provisional_transaction_id
+        FROM reservations
+        WHERE tenant_id = wanted.tenant_id AND reservation_id = wanted.reservation_id
+        LIMIT 1
+    ) AS expiry
+    CROSS JOIN LATERAL (
+        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id
+        FROM transactions
+        WHERE tenant_id = wanted.tenant_id AND transaction_id = expiry.provisional_transaction_id
+        LIMIT 1
+    ) AS found
 ) AS t
 CROSS JOIN LATERAL (
     SELECT
