@@ -21,6 +21,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from imprest_server.core.ids import AccountId, AccountKey, TenantId, TransactionId, uuid7
 from imprest_server.core.money import nanos_of
 from imprest_server.db.arrays import array, text, uuid
+from imprest_server.db.pool import tenants_setting
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.ledger.columns import rows_to_write
 from imprest_server.ledger.model import Capture, Reservation, TransactionKind
@@ -98,7 +99,7 @@ async def load(
 
         sent = time.monotonic()
         await run("begin")
-        await run("set_tenants", {"tenants": ",".join(sorted(wanted.tenants))})
+        await run("set_tenants", {"tenants": tenants_setting(sorted(wanted.tenants))})
         if lock_timeout_ms is not None:
             await run("set_lock_timeout", {"milliseconds": str(lock_timeout_ms)})
         locks = await run("lock_books", books)

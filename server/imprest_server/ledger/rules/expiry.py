@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from imprest_server.core.errors import AmountOutOfRange
-from imprest_server.core.ids import ReservationId, TransactionId
+from imprest_server.core.ids import TransactionId
 from imprest_server.ledger.chart import LedgerAccountCode as Code
 from imprest_server.ledger.model import (
     AccountState,
@@ -34,11 +34,11 @@ from imprest_server.ledger.rules.overrun import post_charge, split_by_policy, sp
 from imprest_server.ledger.working_set import Ledger
 
 
-def expire_due(ledger: Ledger, due: Iterable[tuple[Reservation, TransactionId]], now: datetime) -> list[ReservationId]:
+def expire_due(ledger: Ledger, due: Iterable[tuple[Reservation, TransactionId]], now: datetime) -> None:
     """Expire the holds that are due at `now`, each with the id its transaction may use.
 
     In the order of (expire_time, reservation_id), every one with its own transaction and settlement.
-    Returns those that were due; later ones of the list are left alone.
+    Later ones of the list are left alone.
     """
     ripe = sorted(
         (item for item in due if item[0].state is ReservationState.ACTIVE and item[0].expire_time <= now),
@@ -46,7 +46,6 @@ def expire_due(ledger: Ledger, due: Iterable[tuple[Reservation, TransactionId]],
     )
     for reservation, transaction_id in ripe:
         _expire(ledger, reservation, transaction_id, now)
-    return [reservation.reservation_id for reservation, _ in ripe]
 
 
 def _expire(ledger: Ledger, reservation: Reservation, transaction_id: TransactionId, now: datetime) -> None:
