@@ -86,14 +86,20 @@ def _through(of: Callable[[R], T], value: Callable[[T], Value]) -> Callable[[R],
     return lambda row: value(of(row))
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """A reader that has seen enough is no failure of ours; `session.run` sees to it."""
+        raise BrokenPipeError
+
+
 class Output:
     """Writes answers to standard output, and remarks to standard error."""
 
     def __init__(self, form: Format, zone: ZoneInfo) -> None:
         self.form = form
         self.zone = zone
-        self._out = Console(highlight=False, markup=False, emoji=False)
-        self._err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._out = _Console(highlight=False, markup=False, emoji=False)
+        self._err = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     def say(self, text: str) -> None:
         """A sentence for people; machines do not see it."""

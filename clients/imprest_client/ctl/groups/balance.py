@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from imprest_client.ctl.command import AccountId, command
-from imprest_client.ctl.failures import UsageError
 from imprest_client.ctl.rows import BALANCE, PAST_BALANCE
 from imprest_client.ctl.session import Session
 from imprest_client.ctl.values import parse_instant
@@ -33,10 +32,8 @@ def balance(
         session.out.one(BALANCE, session.client.get_balance(account))
         return
     zone, now = session.zone_of(account), session.now()
-    if parse_instant(at, zone, now) > now:
-        raise UsageError(f"{at} is in the future")
     as_of = parse_instant(at, zone, now, end_of_day=True)
-    if as_of > now:  # today: it has not ended yet
+    if parse_instant(at, zone, now) <= now < as_of:  # today has not ended yet
         session.out.one(BALANCE, session.client.get_balance(account))
         return
     session.out.one(PAST_BALANCE, session.client.get_balance(account, as_of=as_of))

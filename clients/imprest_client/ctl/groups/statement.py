@@ -41,8 +41,6 @@ def statement(
     zone, now = session.zone_of(account), session.now()
     start = parse_instant(since, zone, now) if since else start_of_month(zone, now)
     end = parse_instant(until, zone, now, end_of_day=True) if until else None
-    if start > now:
-        raise UsageError(f"{since} is in the future")
     if end is not None and end <= start:
         raise UsageError(f"the period ends ({when(end, zone)}) before it begins ({when(start, zone)})")
     kinds = [parse_choice(TransactionKind, name, "kind of transaction") for name in kind or ()]
