@@ -268,7 +268,11 @@ STORED_DENIALS: Mapping[str, type[ImprestError]] = {cls.reason: cls for cls in _
 
 
 def restore_denial(reason: str, values: Mapping[str, str]) -> ImprestError:
-    """The denial that was stored under a key, marked as replayed."""
-    error = STORED_DENIALS[reason](**values)
+    """The denial that was stored under a key, marked as replayed.
+
+    An older version may have stored other variables: what is missing is shown as "?", what is unknown left out.
+    """
+    cls = STORED_DENIALS[reason]
+    error = cls(**{f.name: values.get(f.name, "?") for f in fields(cls)})
     error.replayed = True
     return error
