@@ -120,7 +120,8 @@ class LedgerServiceServicer(object):
 
         When more credit is denied, the reply is OK with the unchanged total, `final_unit` = true and `denial_reason`: the
         call is running and must be ended in an orderly way. Use and expiry move even then.
-        Idempotent by key, within the reservation; only the last key is remembered, an older one is a new request.
+        Idempotent by key, within the reservation; only the last key is remembered, an older one is a new request. One that
+        is denied because the reservation has ended is not remembered in place of one that was granted.
         Errors: INVALID_ARGUMENT, NOT_FOUND, CURRENCY_MISMATCH, RESERVATION_COMMITTED, RESERVATION_VOIDED,
         RESERVATION_EXPIRED, IDEMPOTENCY_KEY_REUSED, OUT_OF_RANGE.
         """
