@@ -199,7 +199,8 @@ async def test_opposed_references_never_deadlock(database: Database) -> None:
         # So slow that two batches are certain to insert side by side.
         owner.execute(
             """
-            CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END';
+            CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql
+                AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END';
             CREATE TRIGGER slowly BEFORE INSERT ON transactions FOR EACH ROW EXECUTE FUNCTION slowly();
             """
         )

@@ -123,7 +123,7 @@ def test_absurd_use_cannot_be_reported() -> None:
 
 
 def test_an_expiry_never_fails() -> None:
-    """Two uses that each could be charged, but not both: of the second what it holds is; the account goes on working."""
+    """Two uses that each could be charged, but not both: of the second just what it holds; the account works on."""
     books = Books()
     books.do(create({}))
     books.do(
