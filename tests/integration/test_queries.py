@@ -231,6 +231,21 @@ async def test_a_past_balance_waits_for_the_writer_in_flight(house: House, datab
         assert (await reading).wallet == 9 * NANO
 
 
+async def test_a_past_balance_waits_also_at_the_last_instant(house: House, database: Database) -> None:
+    """The writer in flight may still post at the very instant of the book's last transaction."""
+    await house.open("a", credit=5)
+    (first,), *_ = await house.queries.list_transactions(TENANT, A)
+    async with (
+        await psycopg.AsyncConnection.connect(database.owner_dsn) as writer,
+        await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as watcher,
+    ):
+        await writer.execute("SELECT 1 FROM books WHERE account_id = 'a' FOR NO KEY UPDATE")
+        reading = asyncio.create_task(past_balance_of(house, A, first.create_time))
+        await _wait_until_blocked(watcher, writer.info.backend_pid)
+        await writer.rollback()
+        assert (await reading).wallet == 5 * NANO
+
+
 async def test_a_lock_that_is_not_to_be_had_is_a_conflict(house: House, database: Database) -> None:
     await house.open("a")
     as_of = (await balance_of(house, A)).as_of
