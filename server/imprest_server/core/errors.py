@@ -260,6 +260,14 @@ class DeadlineTooShort(ImprestError):
     reason: ClassVar[str] = "DEADLINE_TOO_SHORT"
 
 
+@dataclass(eq=False)
+class ReplyTooLarge(ImprestError):
+    """The replies of this batch do not fit into one message. Send this operation again with the same key: it may have
+    been carried out, and the answer tells."""
+
+    reason: ClassVar[str] = "REPLY_TOO_LARGE"
+
+
 def _leaves(cls: type[ImprestError]) -> list[type[ImprestError]]:
     return [leaf for sub in cls.__subclasses__() for leaf in [sub, *_leaves(sub)]]
 

@@ -45,7 +45,7 @@ from imprest_server.ledger.model import (
     TransactionKind,
 )
 from imprest_server.ledger.rows import account_of, balances_of, entry_of, reservation_of
-from imprest_server.ledger.views import PastBalance, TrialBalance, trial_balance_of
+from imprest_server.ledger.views import PastBalance, TrialBalance, size_of, trial_balance_of
 
 SQL = load_sql("imprest_server.ledger", "sql/queries.sql")
 
@@ -92,7 +92,7 @@ class Queries:
         )
         parameters = {"customer": customer_id, "parent": parent_account_id, "state": state and state.value}
         rows = await self._rows(tenant_id, text, {**parameters, "after": after, "limit": limit + 1})
-        return cut_page([account_of(row) for row in rows], limit, scope, lambda account: account.account_id)
+        return cut_page([account_of(row) for row in rows], limit, scope, lambda account: account.account_id, size_of)
 
     async def get_balance(
         self, tenant_id: TenantId, account_id: AccountId, as_of: datetime | None = None
@@ -176,7 +176,7 @@ class Queries:
             return found, rows[0][0] if rows else None, due
 
         found = await without_due(tenant_id, self._expire_due, read)
-        return cut_page(found, limit, scope, lambda item: item[0].reservation_id.hex)
+        return cut_page(found, limit, scope, lambda item: item[0].reservation_id.hex, lambda item: size_of(item[0]))
 
     async def list_transactions(
         self,
@@ -217,7 +217,7 @@ class Queries:
             return (found, currency_code), now, [account_id] if is_due else []
 
         found, currency_code = await without_due(tenant_id, self._expire_due, read)
-        page, next_token = cut_page(found, limit, scope, lambda transaction: str(transaction.seq))
+        page, next_token = cut_page(found, limit, scope, lambda transaction: str(transaction.seq), size_of)
         return page, currency_code, next_token
 
     async def get_transaction(self, tenant_id: TenantId, transaction_id: TransactionId) -> tuple[Transaction, str]:
