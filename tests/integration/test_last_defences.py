@@ -16,6 +16,7 @@ from imprest_server.ledger.model import Account, Book, OnExpiry, Reservation
 from imprest_server.ledger.operations import StoredOperation
 from imprest_server.ledger.rules.decide import RULES
 from imprest_server.ledger.rules.holds import reserve as reserve_rule
+from imprest_server.ledger.verify import verify
 from imprest_server.ledger.working_set import Ledger
 from tests.conftest import Database
 from tests.support import clock
@@ -98,3 +99,23 @@ async def test_an_expiry_happened_when_the_hold_was_due(lanes: Lanes) -> None:
             """
         ).fetchone()
     assert row == (True, True, True)
+
+
+async def test_a_clock_that_steps_back_moves_nothing_back(lanes: Lanes) -> None:
+    """After a failover the database may be on a machine that is behind."""
+    account = await lanes.open("acme", credit="10")
+    ended = await lanes.hold(account, "5", ttl=timedelta(seconds=60))
+    running = await lanes.hold(account, "3", ttl=timedelta(seconds=7200))
+    use = ops.Extend(tenant_id=TENANT, idempotency_key="use", reservation_id=ended, used_so_far=usd("2"))
+    await lanes.post(use)
+    clock.advance(lanes.database.owner_dsn, 60)
+    await lanes.post(ops.ExpireDue(tenant_id=TENANT, account_id=account))
+    clock.advance(lanes.database.owner_dsn, -3600)
+    late = await lanes.post(lanes.commit(ended, "4"))
+    assert late.reply.late
+    ttl = timedelta(seconds=60)
+    extended = await lanes.post(ops.Extend(tenant_id=TENANT, idempotency_key="longer", reservation_id=running, ttl=ttl))
+    assert extended.reply.reservation is not None
+    assert extended.reply.reservation.expire_time - extended.reply.reservation.create_time == timedelta(seconds=7200)
+    assert lanes.standing(account) == Standing("6", held="3", receivable="0", open_count=1)
+    assert (await verify(lanes.database.owner_dsn)).ok, "create_time never falls"
