@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from imprest_server.core.errors import Conflict, InvalidArgument, NotFound
-from imprest_server.core.ids import AccountId, TenantId
+from imprest_server.core.ids import AccountId, AccountKey, TenantId
 from imprest_server.db.pool import read_pool
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger.chart import LedgerAccountCode as Code
@@ -228,3 +228,21 @@ async def test_a_tenants_trial_balance_expires_every_due_hold_first(house: House
     (of_all,), _ = await house.queries.trial_balance(TENANT)
     assert lines_of(of_all)[Code.REVENUE] == -6
     assert house.expired == ["a", "b", "c"]
+
+
+async def test_a_trial_balance_is_read_again_when_somebody_else_expires_what_was_due(
+    house: House, monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    await house.open("a", credit=10)
+    hold = await house.reserve("a", 3, ttl_s=60)
+    await house.do(ops.Extend, reservation_id=hold, used_so_far=2)
+    clock.advance(database.owner_dsn, 61)
+    due_accounts = house.queries.due_accounts
+
+    async def later(tenant_ids: list[TenantId], limit: int) -> list[AccountKey]:
+        await house.engine.submit(ops.ExpireDue(tenant_id=TENANT, account_id=A))
+        return await due_accounts(tenant_ids, limit)
+
+    monkeypatch.setattr(house.queries, "due_accounts", later)
+    (found,), _ = await house.queries.trial_balance(TENANT)
+    assert lines_of(found)[Code.REVENUE] == -2
