@@ -101,6 +101,8 @@ VALUES = {
     "transaction": "md5('redtxn1/2')::uuid",
     "after": "0",
     "limit": "101",
+    "horizon": "NULL",
+    "refunds_limit": "10000",
 }
 JOURNAL = re.compile("transactions|postings|refunds")
 
