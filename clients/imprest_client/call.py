@@ -217,7 +217,8 @@ class Call:
     async def _keep_up(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._upkeep.heartbeat_s)
+                async with asyncio.timeout(self._upkeep.heartbeat_s):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 await self._heartbeat()

@@ -140,7 +140,8 @@ class Courier:
                 log.error("the spool %s cannot be read or written: %s", spool.path, error)
                 wait_s = _LOOK_S
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
 
     async def _round(self, spool: Spool, width: int, timeout_s: float) -> list[bool]:
         """Send entries that are due, once; return for each whether it was answered."""

@@ -158,7 +158,8 @@ class UsageRecorder:
     async def flush(self, timeout_s: float) -> int:
         """Wait until everything was answered or is in the spool, for at most this long; return how much is not."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
         return self.pending_count
 
     # ── in the background ────────────────────────────────────────────────────────────────────────────
