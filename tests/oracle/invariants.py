@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from tests.oracle.model import CREDIT_NORMAL, DEBIT_NORMAL, Account
-from tests.oracle.tenant import Tenant
+from imprest_client.testing.ledger.model import CREDIT_NORMAL, DEBIT_NORMAL, Account
+from imprest_client.testing.ledger.tenant import Tenant
 
 
 def check(tenant: Tenant) -> None:

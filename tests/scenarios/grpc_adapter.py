@@ -73,6 +73,14 @@ class GrpcAdapter:
                 raise
             return Result(denied=details.reason, code=details.code.name, replayed=details.replayed)
 
+    def now(self) -> datetime:
+        """The time by the server's clock."""
+        with psycopg.connect(self._owner_dsn) as connection:
+            row = connection.execute("SELECT clock_timestamp()").fetchone()
+        assert row is not None
+        moment: datetime = row[0]
+        return moment.astimezone(UTC)
+
     async def advance(self, seconds: Decimal) -> None:
         """Move the database's clock."""
         clock.advance(self._owner_dsn, float(seconds))
@@ -131,12 +139,8 @@ class GrpcAdapter:
         return method, message_type(**values)
 
     def _ago(self, seconds: int) -> Timestamp:
-        with psycopg.connect(self._owner_dsn) as connection:
-            row = connection.execute("SELECT clock_timestamp()").fetchone()
-        assert row is not None
-        moment: datetime = row[0].astimezone(UTC) - timedelta(seconds=seconds)
         stamp = Timestamp()
-        stamp.FromDatetime(moment)
+        stamp.FromDatetime(self.now() - timedelta(seconds=seconds))
         return stamp
 
 

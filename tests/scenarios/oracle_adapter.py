@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from uuid import uuid4
 
-from tests.oracle import Outcome, new_tenant
-from tests.oracle import model as oracle
-from tests.oracle.model import SECOND
-from tests.oracle.money import text_from_nanos
+from imprest_client.testing.ledger import Outcome, new_tenant
+from imprest_client.testing.ledger import model as oracle
+from imprest_client.testing.ledger.model import SECOND
+from imprest_client.testing.ledger.money import text_from_nanos
 from tests.scenarios.contract import CODE_OF_REASON, Balance, Entry, Request, Result
 
 
@@ -59,8 +60,8 @@ class OracleAdapter:
         ]
 
     def unknown_id(self, kind: str) -> str:
-        """An id that no oracle makes."""
-        return f"unknown_{kind}"
+        """An id of the right shape that no oracle makes."""
+        return f"{'rsv' if kind == 'reservation' else 'txn'}_{uuid4().hex}"
 
 
 def _balance(balance: oracle.Balance | None) -> Balance | None:

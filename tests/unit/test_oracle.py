@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.oracle import RULES, book, funds, holds, late, refunds
-from tests.oracle.holds import LATE_WINDOW
+from imprest_client.testing.ledger import RULES, book, funds, holds, late, refunds
+from imprest_client.testing.ledger.holds import LATE_WINDOW
+from imprest_client.testing.ledger.model import DAY, Account, Charge, Posting
+from imprest_client.testing.ledger.money import nanos_from_text, text_from_money, text_from_nanos
 from tests.oracle.invariants import check
-from tests.oracle.model import DAY, Account, Charge, Posting
-from tests.oracle.money import nanos_from_text, text_from_money, text_from_nanos
 from tests.oracle.strategies import Program, programs
 from tests.scenarios.compare import Difference, compare, play
 from tests.scenarios.contract import CODE_OF_REASON, Request, Result

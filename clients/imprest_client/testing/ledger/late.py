@@ -11,9 +11,9 @@ surplus goes back (never more than refunds have left of the expiry's charge).
 
 from dataclasses import dataclass
 
-from tests.oracle.book import write
-from tests.oracle.model import Account, Charge, Denied, Expiry, Posting, Reservation
-from tests.oracle.tenant import Tenant
+from imprest_client.testing.ledger.book import overrun_rejected, write
+from imprest_client.testing.ledger.model import Account, Charge, Details, Expiry, Posting, Reservation
+from imprest_client.testing.ledger.tenant import Tenant
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,6 @@ def _decide(account: Account, expiry: Expiry, amount: int) -> _Decision:
     within = min(amount, expiry.hold)
     excess = amount - within
     policy = account.overrun_policy
-    if excess > 0 and policy == "REJECT":
-        raise Denied("OVERRUN_REJECTED")
     if policy != "COLLECT":
         excess_charged, absorbed = 0, excess
     else:
@@ -52,7 +50,7 @@ def _decide(account: Account, expiry: Expiry, amount: int) -> _Decision:
 
 
 def late_commit(
-    tenant: Tenant, account: Account, hold: Reservation, amount: int, now: int, effective_time: int | None
+    tenant: Tenant, account: Account, hold: Reservation, amount: int, now: int, details: Details
 ) -> tuple[Charge, str | None]:
     """Commits an expired hold; returns the difference to what the expiry did, and the transaction if any.
 
@@ -65,6 +63,8 @@ def late_commit(
         # No customer money moves: the expiry's charge stands, and what exceeds it is lost.
         decision = _Decision(before.charged, max(0, amount - before.charged))
     else:
+        if amount > expiry.hold and account.overrun_policy == "REJECT":
+            raise overrun_rejected(account, hold, amount, expiry.hold)
         decision = _decide(account, expiry, amount)
     surplus = max(0, before.charged - decision.charged)
     if expiry.transaction_id is not None and surplus > 0:
@@ -74,7 +74,7 @@ def late_commit(
     repaid = min(surplus, account.receivable)
     loss = decision.absorbed - before.absorbed
 
-    hold.state = "COMMITTED"
+    hold.state, hold.late = "COMMITTED", True
     # What refunds have given back of a surplus was a refund, and refunds do not lower `captured`.
     collected = decision.from_available + decision.receivable
     hold.captured += collected - surplus
@@ -91,9 +91,8 @@ def late_commit(
             Posting("REVENUE", "OVERRUN_LOSS", max(0, -loss)),
         ],
         now,
-        reservation_id=hold.reservation_id,
-        charged=collected,
-        effective_time=effective_time,
+        details,
+        collected,
     )
     charge = Charge(
         from_available=decision.from_available - (surplus - repaid),

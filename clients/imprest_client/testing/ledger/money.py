@@ -1,4 +1,4 @@
-"""Exact amounts of the oracle: integers of nanos, and their decimal text.
+"""Exact amounts of the model: integers of nanos, and their decimal text.
 
 The text is canonical (no exponent, no trailing zeros, no "-0"), so that two amounts are equal exactly when
 their texts are. Scenario tables, adapters and reports all compare that text.

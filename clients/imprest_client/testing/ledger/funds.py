@@ -1,10 +1,16 @@
 """Rules of the operations that bring credit in or take it out."""
 
-from tests.oracle.accounts import answer, refuse_closed, refuse_closed_or_frozen
-from tests.oracle.book import inflow, write
-from tests.oracle.model import Account, Balance, Denied, Outcome, Posting, Request
-from tests.oracle.tenant import Tenant, check_currency
-from tests.oracle.validation import amount_of, required_amount
+from imprest_client.testing.ledger.accounts import (
+    answer,
+    refuse_closed,
+    refuse_closed_or_frozen,
+    refuse_debtor,
+    refuse_unaffordable,
+)
+from imprest_client.testing.ledger.book import inflow, write
+from imprest_client.testing.ledger.model import Account, Balance, Denied, Details, Outcome, Posting, Request
+from imprest_client.testing.ledger.tenant import Tenant, check_currency
+from imprest_client.testing.ledger.validation import amount_of, required_amount
 
 
 def add_credit(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -13,10 +19,12 @@ def add_credit(tenant: Tenant, request: Request, now: int) -> Outcome:
     check_currency(request, account)
     amount = required_amount(request)
     if account.state == "CLOSED" and amount > account.receivable:
-        raise Denied("ACCOUNT_CLOSED")
+        raise Denied("ACCOUNT_CLOSED", account_id=account.account_id)
     tenant.use_reference(request)
     fee = Posting("FEE_COST", "FEE_PAYABLE", amount_of(request, "payment_fee") or 0)
-    return answer(account, write(account, "ADD_CREDIT", [*inflow(account, "CASH", amount), fee], now))
+    return answer(
+        account, write(account, "ADD_CREDIT", [*inflow(account, "CASH", amount), fee], now, Details.of(request))
+    )
 
 
 def reverse_credit(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -27,7 +35,7 @@ def reverse_credit(tenant: Tenant, request: Request, now: int) -> Outcome:
     amount = required_amount(request)
     taken = min(amount, account.spendable)
     postings = [Posting("WALLET", "CASH", taken), Posting("RECEIVABLE", "CASH", amount - taken)]
-    return answer(account, write(account, "REVERSE_CREDIT", postings, now))
+    return answer(account, write(account, "REVERSE_CREDIT", postings, now, Details.of(request)))
 
 
 def grant_credit(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -37,7 +45,7 @@ def grant_credit(tenant: Tenant, request: Request, now: int) -> Outcome:
     refuse_closed(account)
     tenant.use_reference(request)
     postings = inflow(account, "PROMOTION_COST", required_amount(request))
-    return answer(account, write(account, "GRANT_CREDIT", postings, now))
+    return answer(account, write(account, "GRANT_CREDIT", postings, now, Details.of(request)))
 
 
 def adjust(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -48,18 +56,17 @@ def adjust(tenant: Tenant, request: Request, now: int) -> Outcome:
     tenant.use_reference(request)
     amount = required_amount(request)
     if amount > 0:
-        return answer(account, write(account, "ADJUST", inflow(account, "ADJUSTMENTS", amount), now))
-    if -amount > account.spendable:
-        raise Denied("INSUFFICIENT_FUNDS")
-    return answer(account, write(account, "ADJUST", [Posting("WALLET", "ADJUSTMENTS", -amount)], now))
+        postings = inflow(account, "ADJUSTMENTS", amount)
+    else:
+        refuse_unaffordable(account, account.spendable, -amount)
+        postings = [Posting("WALLET", "ADJUSTMENTS", -amount)]
+    return answer(account, write(account, "ADJUST", postings, now, Details.of(request)))
 
 
 def _refuse_outflow(account: Account, amount: int) -> None:
     """Neither a credit line nor held credit can leave, and nothing at all while a debt is open."""
-    if account.receivable > 0:
-        raise Denied("RECEIVABLE_OPEN")
-    if amount > account.wallet - account.held:
-        raise Denied("INSUFFICIENT_FUNDS")
+    refuse_debtor(account)
+    refuse_unaffordable(account, account.wallet - account.held, amount)
 
 
 def withdraw(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -70,7 +77,7 @@ def withdraw(tenant: Tenant, request: Request, now: int) -> Outcome:
     tenant.use_reference(request)
     amount = required_amount(request)
     _refuse_outflow(account, amount)
-    return answer(account, write(account, "WITHDRAW", [Posting("WALLET", "CASH", amount)], now))
+    return answer(account, write(account, "WITHDRAW", [Posting("WALLET", "CASH", amount)], now, Details.of(request)))
 
 
 def transfer(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -82,12 +89,16 @@ def transfer(tenant: Tenant, request: Request, now: int) -> Outcome:
     refuse_closed(receiver)
     amount = required_amount(request)
     _refuse_outflow(sender, amount)
-    transaction_id = write(sender, "TRANSFER", [Posting("WALLET", "CLEARING", amount)], now)
-    write(receiver, "TRANSFER", inflow(receiver, "CLEARING", amount), now)
+    sent = [Posting("WALLET", "CLEARING", amount)]
+    transaction_id = write(sender, "TRANSFER_OUT", sent, now, Details.of(request))
+    received = inflow(receiver, "CLEARING", amount)
+    to_transaction_id = write(receiver, "TRANSFER_IN", received, now, Details.of(request))
     return Outcome(
         account_id=sender.account_id,
         account_state=sender.state,
         balance=Balance.of(sender),
+        to_account_id=receiver.account_id,
         to_balance=Balance.of(receiver),
         transaction_id=transaction_id,
+        to_transaction_id=to_transaction_id,
     )

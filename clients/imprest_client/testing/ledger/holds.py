@@ -2,12 +2,24 @@
 
 from dataclasses import replace
 
-from tests.oracle.accounts import refuse_closed_or_frozen
-from tests.oracle.book import capture, charge_postings, write
-from tests.oracle.late import late_commit
-from tests.oracle.model import DAY, Account, Balance, Charge, Denied, Outcome, Request, Reservation
-from tests.oracle.tenant import Tenant, check_currency
-from tests.oracle.validation import DEFAULT_TTL_S, amount_of, required_amount, ttl_of
+from imprest_client.testing.ledger.accounts import refuse_closed_or_frozen, refuse_debtor, refuse_unaffordable
+from imprest_client.testing.ledger.book import capture, charge_postings, write
+from imprest_client.testing.ledger.late import late_commit
+from imprest_client.testing.ledger.model import (
+    DAY,
+    Account,
+    Balance,
+    Charge,
+    Denied,
+    Details,
+    Outcome,
+    Request,
+    Reservation,
+    new_id,
+    time_text,
+)
+from imprest_client.testing.ledger.tenant import Tenant, check_currency
+from imprest_client.testing.ledger.validation import DEFAULT_TTL_S, amount_of, required_amount, ttl_of
 
 LATE_WINDOW = 7 * DAY
 """How long after its expiry a hold can still be committed, the last instant included."""
@@ -15,8 +27,7 @@ LATE_WINDOW = 7 * DAY
 
 def _refuse_new_call(account: Account) -> None:
     refuse_closed_or_frozen(account)
-    if account.receivable > 0:
-        raise Denied("RECEIVABLE_OPEN")
+    refuse_debtor(account)
 
 
 def reserve(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -25,18 +36,25 @@ def reserve(tenant: Tenant, request: Request, now: int) -> Outcome:
     check_currency(request, account)
     _refuse_new_call(account)
     if account.max_concurrent_calls is not None and account.open_count >= account.max_concurrent_calls:
-        raise Denied("CALL_LIMIT_REACHED")
+        raise Denied(
+            "CALL_LIMIT_REACHED",
+            account_id=account.account_id,
+            open_reservations=str(account.open_count),
+            max_concurrent_calls=str(account.max_concurrent_calls),
+        )
     amount = required_amount(request)
     least = amount_of(request, "min_amount")
     granted = amount if least is None else min(amount, account.spendable)
-    if granted > account.spendable or granted < (least or 0):
-        raise Denied("INSUFFICIENT_FUNDS")
+    refuse_unaffordable(account, account.spendable, max(granted, least or 0))
     hold = Reservation(
-        reservation_id=tenant.new_reservation_id(),
+        reservation_id=new_id("rsv"),
         account_id=account.account_id,
         amount=granted,
+        create_time=now,
         expire_time=now + ttl_of(request, DEFAULT_TTL_S),
         on_expiry=request.get("on_expiry", "CAPTURE_USED"),
+        call_id=request.get("call_id", ""),
+        labels=request.get("labels", {}),
     )
     account.holds[hold.reservation_id] = hold
     return replace(_answer(account, hold), final_unit=granted < amount)
@@ -47,8 +65,11 @@ def _answer(account: Account, hold: Reservation, charge: Charge | None = None) -
 
 
 def _refuse_ended(hold: Reservation) -> None:
+    if hold.state == "EXPIRED":
+        expire_time = time_text(hold.expire_time)
+        raise Denied("RESERVATION_EXPIRED", reservation_id=hold.reservation_id, expire_time=expire_time)
     if hold.state != "ACTIVE":
-        raise Denied(f"RESERVATION_{hold.state}")
+        raise Denied(f"RESERVATION_{hold.state}", reservation_id=hold.reservation_id)
 
 
 def extend(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -82,25 +103,17 @@ def commit(tenant: Tenant, request: Request, now: int) -> Outcome:
     account, hold = tenant.reservation(request["reservation_id"])
     check_currency(request, account)
     amount = required_amount(request)
-    effective_time = request.get("effective_time")
     if hold.state == "EXPIRED" and now <= hold.expire_time + LATE_WINDOW:
-        charge, transaction_id = late_commit(tenant, account, hold, amount, now, effective_time)
+        charge, transaction_id = late_commit(tenant, account, hold, amount, now, hold.details(request))
         return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=True)
     _refuse_ended(hold)
     charge = capture(account, hold, amount, account.overrun_policy)
     hold.captured += charge.charged
     hold.absorbed += charge.absorbed
     if request.get("final", True):
-        hold.state = "COMMITTED"
-    transaction_id = write(
-        account,
-        "COMMIT",
-        charge_postings(charge),
-        now,
-        reservation_id=hold.reservation_id,
-        charged=charge.charged,
-        effective_time=effective_time,
-    )
+        hold.state, hold.end_time = "COMMITTED", now
+    postings = charge_postings(charge)
+    transaction_id = write(account, "COMMIT", postings, now, hold.details(request), charge.charged)
     return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=False)
 
 
@@ -111,7 +124,8 @@ def void(tenant: Tenant, request: Request, now: int) -> Outcome:
         _refuse_ended(hold)
         hold.state = "COMMITTED" if hold.consumed > 0 else "VOIDED"
         hold.ended_by_void = True
-        write(account, "VOID", [], now, reservation_id=hold.reservation_id)
+        hold.end_time = now
+        write(account, "VOID", [], now, hold.details(request))
     return _answer(account, hold)
 
 
@@ -121,17 +135,9 @@ def charge(tenant: Tenant, request: Request, now: int) -> Outcome:
     check_currency(request, account)
     _refuse_new_call(account)
     amount = required_amount(request)
-    if amount > account.spendable:
-        raise Denied("INSUFFICIENT_FUNDS")
+    refuse_unaffordable(account, account.spendable, amount)
     split = Charge(from_available=amount)
-    transaction_id = write(
-        account,
-        "CHARGE",
-        charge_postings(split),
-        now,
-        charged=split.charged,
-        effective_time=request.get("effective_time"),
-    )
+    transaction_id = write(account, "CHARGE", charge_postings(split), now, Details.of(request), split.charged)
     return Outcome(
         account_id=account.account_id,
         balance=Balance.of(account),

@@ -2,17 +2,22 @@
 
 from collections.abc import Iterable
 
-from tests.oracle.model import (
+from imprest_client.testing.ledger.model import (
     CREDIT_NORMAL,
     DEBIT_NORMAL,
     Account,
     Charge,
     Denied,
+    Details,
     Expiry,
     Posting,
     Reservation,
     Transaction,
+    new_id,
 )
+from imprest_client.testing.ledger.money import text_from_nanos
+
+NO_DETAILS = Details()
 
 
 def _move(balances: dict[str, int], posting: Posting) -> None:
@@ -25,10 +30,8 @@ def write(
     kind: str,
     postings: Iterable[Posting],
     now: int,
-    *,
-    reservation_id: str | None = None,
+    details: Details = NO_DETAILS,
     charged: int = 0,
-    effective_time: int | None = None,
 ) -> str | None:
     """Applies the postings, settles, and appends one transaction; returns its id.
 
@@ -47,7 +50,7 @@ def write(
     seq = len(account.transactions) + 1
     last_time = account.transactions[-1].create_time if account.transactions else now
     transaction = Transaction(
-        transaction_id=f"txn_{account.account_id}_{seq:06d}",
+        transaction_id=new_id("txn"),
         account_id=account.account_id,
         seq=seq,
         kind=kind,
@@ -55,8 +58,8 @@ def write(
         wallet_after=account.wallet,
         receivable_after=account.receivable,
         create_time=max(last_time, now),
-        effective_time=now if effective_time is None else effective_time,
-        reservation_id=reservation_id,
+        effective_time=now if details.effective_time is None else details.effective_time,
+        details=details,
         charged=charged,
     )
     account.transactions.append(transaction)
@@ -70,14 +73,9 @@ def inflow(account: Account, source: str, amount: int) -> list[Posting]:
 
 
 def overrun(account: Account, amount: int, policy: str) -> Charge:
-    """Splits usage that no hold covers, by policy.
-
-    Raises Denied(OVERRUN_REJECTED) if the policy is REJECT and there is any.
-    """
+    """Splits usage that no hold covers, by policy: COLLECT or CAP."""
     if amount == 0 or policy == "CAP":
         return Charge(absorbed=amount)
-    if policy == "REJECT":
-        raise Denied("OVERRUN_REJECTED")
     from_available = min(amount, account.spendable)
     rest = amount - from_available
     owed = rest
@@ -92,9 +90,22 @@ def capture(account: Account, hold: Reservation, amount: int, policy: str) -> Ch
     Raises Denied(OVERRUN_REJECTED).
     """
     from_hold = min(amount, hold.remaining)
+    if policy == "REJECT" and amount > from_hold:
+        raise overrun_rejected(account, hold, amount, hold.remaining)
     # An overrun empties the hold, so the hold does not lower what is available for the rest.
     rest = overrun(account, amount - from_hold, policy)
     return Charge(from_hold, rest.from_available, rest.receivable, rest.absorbed)
+
+
+def overrun_rejected(account: Account, hold: Reservation, amount: int, remaining: int) -> Denied:
+    """The denial of a commit that exceeds its hold."""
+    return Denied(
+        "OVERRUN_REJECTED",
+        reservation_id=hold.reservation_id,
+        currency_code=account.currency,
+        remaining=text_from_nanos(remaining),
+        amount=text_from_nanos(amount),
+    )
 
 
 def charge_postings(charge: Charge) -> list[Posting]:
@@ -119,14 +130,15 @@ def _expire(account: Account, hold: Reservation, now: int) -> None:
     charge = capture(account, hold, used, policy)
     remaining = hold.remaining
     hold.state = "EXPIRED"
+    hold.end_time = hold.expire_time
     hold.captured += charge.charged
     hold.absorbed += charge.absorbed
     transaction_id = write(
         account,
-        "EXPIRY",
+        "EXPIRE",
         charge_postings(charge),
         now,
-        reservation_id=hold.reservation_id,
-        charged=charge.charged,
+        hold.details({"effective_time": hold.expire_time}),
+        charge.charged,
     )
     hold.expiry = Expiry(remaining, charge, transaction_id)

@@ -1,4 +1,4 @@
-"""The oracle's front door: one tenant that applies operations one after the other.
+"""The model's front door: one tenant that applies operations one after the other.
 
 `Tenant.apply` is the order of denials, line by line: validation, key, then the operation (which
 checks NOT_FOUND, currency, state and its own conditions in this order). Due holds are ended first.
@@ -7,10 +7,10 @@ checks NOT_FOUND, currency, state and its own conditions in this order). Due hol
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.oracle.book import expire_due
-from tests.oracle.model import Account, Decision, Denied, Outcome, Request, Reservation, Transaction
-from tests.oracle.money import MONEY_MAX_NANOS, MONEY_MIN_NANOS
-from tests.oracle.validation import AMOUNT_FIELDS, READS, amount_of, validate, validate_times
+from imprest_client.testing.ledger.book import expire_due
+from imprest_client.testing.ledger.model import Account, Decision, Denied, Outcome, Request, Reservation, Transaction
+from imprest_client.testing.ledger.money import MONEY_MAX_NANOS, MONEY_MIN_NANOS
+from imprest_client.testing.ledger.validation import AMOUNT_FIELDS, READS, amount_of, validate, validate_times
 
 STORED_DENIALS = frozenset(
     [
@@ -48,7 +48,6 @@ class Tenant:
         self.returned: dict[str, int] = {}
         """What late commits gave back, by the expiry's transaction."""
         self._decisions: dict[tuple[str, str], Decision] = {}
-        self._made_reservations = 0
 
     # -- operations
 
@@ -57,7 +56,7 @@ class Tenant:
         try:
             validate(request)
         except Denied as denial:
-            return Outcome(denied=denial.reason)
+            return Outcome(denied=denial.reason, values=denial.values)
         self.expire_all(now)
         if request["op"] in READS:
             return self._decide(request, now)
@@ -77,25 +76,36 @@ class Tenant:
             expire_due(account, now)
 
     def _decide(self, request: Request, now: int) -> Outcome:
-        before = {key: account.copy() for key, account in self.accounts.items()}
+        touched = self._touched(request)
+        known = set(self.accounts)
+        before = {key: self.accounts[key].copy() for key in touched}
         memory = set(self.references), dict(self.refunded), dict(self.returned)
         try:
             validate_times(request, now)
             outcome = self._rules[request["op"]](self, request, now)
-            self._check_range()
+            self._check_range(touched)
         except Denied as denial:
-            self.accounts = before
+            self.accounts = {key: before.get(key, account) for key, account in self.accounts.items() if key in known}
             self.references, self.refunded, self.returned = memory
-            return Outcome(denied=denial.reason)
+            return Outcome(denied=denial.reason, values=denial.values)
         if outcome.reservation is not None:
             return replace(outcome, reservation=replace(outcome.reservation))
         return outcome
 
-    def _check_range(self) -> None:
-        for account in self.accounts.values():
+    def _touched(self, request: Request) -> set[str]:
+        """The accounts that an operation may change."""
+        named = {request.get(name, "") for name in ("account_id", "from_account_id", "to_account_id")}
+        hold = self.find_reservation(request.get("reservation_id", ""))
+        transaction = self.find_transaction(request.get("transaction_id", ""))
+        owners = {found.account_id for found in (hold, transaction) if found is not None}
+        return (named | owners) & self.accounts.keys()
+
+    def _check_range(self, account_ids: set[str]) -> None:
+        for account_id in account_ids:
+            account = self.accounts[account_id]
             for amount in (account.wallet, account.held, account.available, account.receivable):
                 if not MONEY_MIN_NANOS <= amount <= MONEY_MAX_NANOS:
-                    raise Denied("OUT_OF_RANGE")
+                    raise Denied("OUT_OF_RANGE", what=f"a balance of account {account.account_id}")
 
     # -- keys
 
@@ -123,7 +133,7 @@ class Tenant:
     def account(self, account_id: str) -> Account:
         """The account. Raises Denied(NOT_FOUND)."""
         if account_id not in self.accounts:
-            raise Denied("NOT_FOUND")
+            raise Denied("NOT_FOUND", resource="account", id=account_id)
         return self.accounts[account_id]
 
     def find_reservation(self, reservation_id: str) -> Reservation | None:
@@ -137,16 +147,22 @@ class Tenant:
         """The reservation with its account. Raises Denied(NOT_FOUND)."""
         hold = self.find_reservation(reservation_id)
         if hold is None:
-            raise Denied("NOT_FOUND")
+            raise Denied("NOT_FOUND", resource="reservation", id=reservation_id)
         return self.accounts[hold.account_id], hold
+
+    def find_transaction(self, transaction_id: str) -> Transaction | None:
+        """The transaction, or None."""
+        if not transaction_id:
+            return None
+        written = (entry for account in self.accounts.values() for entry in account.transactions)
+        return next((entry for entry in written if entry.transaction_id == transaction_id), None)
 
     def transaction(self, transaction_id: str) -> tuple[Account, Transaction]:
         """The transaction with its account. Raises Denied(NOT_FOUND)."""
-        for account in self.accounts.values():
-            for transaction in account.transactions:
-                if transaction.transaction_id == transaction_id:
-                    return account, transaction
-        raise Denied("NOT_FOUND")
+        transaction = self.find_transaction(transaction_id)
+        if transaction is None:
+            raise Denied("NOT_FOUND", resource="transaction", id=transaction_id)
+        return self.accounts[transaction.account_id], transaction
 
     def left_to_refund(self, transaction: Transaction) -> int:
         """What a transaction charged and nothing has given back yet."""
@@ -159,22 +175,24 @@ class Tenant:
         if reference is None:
             return
         if (request["op"], reference) in self.references:
-            raise Denied("EXTERNAL_REFERENCE_USED")
+            raise Denied("EXTERNAL_REFERENCE_USED", external_reference=reference)
         self.references.add((request["op"], reference))
-
-    def new_reservation_id(self) -> str:
-        """A fresh id; ids sort in the order in which they were made."""
-        self._made_reservations += 1
-        return f"rsv_{self._made_reservations:08d}"
 
 
 def check_currency(request: Request, *accounts: Account) -> None:
     """Raises Denied(CURRENCY_MISMATCH) if the request has an amount in another currency than an account's."""
-    currencies = {account.currency for account in accounts}
+    first, *others = accounts
+    currencies = [account.currency for account in others]
     if any(request.get(name) is not None for name in AMOUNT_FIELDS):
-        currencies.add(request["currency"])
-    if len(currencies) > 1:
-        raise Denied("CURRENCY_MISMATCH")
+        currencies += [request["currency"], *request.get("more_currencies", ())]
+    for currency in currencies:
+        if currency != first.currency:
+            raise Denied(
+                "CURRENCY_MISMATCH",
+                account_id=first.account_id,
+                account_currency_code=first.currency,
+                currency_code=currency,
+            )
 
 
 def fingerprint(request: Request) -> object:

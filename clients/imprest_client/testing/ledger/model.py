@@ -1,11 +1,13 @@
-"""What the oracle remembers and answers: accounts with their books, holds, transactions, outcomes.
+"""What the model remembers and answers: accounts with their books, holds, transactions, outcomes.
 
 All amounts are integers of nanos, all times integers of microseconds. Nothing here decides anything;
 the rules are in the modules named after the operations.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 Request = Mapping[str, Any]
@@ -23,12 +25,49 @@ DAY = 86_400 * SECOND
 """Microseconds in a day."""
 
 
-class Denied(Exception):
-    """The operation is refused and changes nothing; `reason` names why."""
+def new_id(prefix: str) -> str:
+    """An id of the server's shape; ids sort in the order in which they were made."""
+    return f"{prefix}_{next(_numbers):032x}"
 
-    def __init__(self, reason: str) -> None:
+
+_numbers = itertools.count(1)
+
+
+def time_text(micros: int) -> str:
+    """A time as ISO 8601 text."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)).isoformat()
+
+
+class Denied(Exception):
+    """The operation is refused and changes nothing; `reason` names why, `values` are the variables of its message."""
+
+    def __init__(self, reason: str, **values: str) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.values = values
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a transaction records besides its postings."""
+
+    reservation_id: str = ""
+    call_id: str = ""
+    reason: str = ""
+    external_reference: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    effective_time: int | None = None
+
+    @classmethod
+    def of(cls, request: Request) -> "Details":
+        """Those that the caller gave."""
+        return cls(
+            call_id=request.get("call_id", ""),
+            reason=request.get("reason", ""),
+            external_reference=request.get("external_reference", ""),
+            labels=request.get("labels", {}),
+            effective_time=request.get("effective_time"),
+        )
 
 
 @dataclass(frozen=True)
@@ -53,8 +92,13 @@ class Transaction:
     receivable_after: int
     create_time: int
     effective_time: int
-    reservation_id: str | None = None
+    details: Details
     charged: int = 0
+
+    @property
+    def reservation_id(self) -> str:
+        """The reservation it belongs to; empty when there is none."""
+        return self.details.reservation_id
 
 
 @dataclass(frozen=True)
@@ -88,9 +132,14 @@ class Reservation:
     reservation_id: str
     account_id: str
     amount: int
+    create_time: int
     expire_time: int
     on_expiry: str
+    call_id: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
     state: str = "ACTIVE"
+    end_time: int | None = None
+    late: bool = False
     captured: int = 0
     absorbed: int = 0
     used: int = 0
@@ -102,6 +151,12 @@ class Reservation:
     def consumed(self) -> int:
         """What captures have taken out of the reserved total, collected or lost."""
         return self.captured + self.absorbed
+
+    def details(self, request: Request) -> Details:
+        """What a transaction about this hold records: the hold's, and what the caller gave besides."""
+        return replace(
+            Details.of(request), reservation_id=self.reservation_id, call_id=self.call_id, labels=self.labels
+        )
 
     @property
     def remaining(self) -> int:
@@ -123,6 +178,14 @@ class Account:
     overrun_policy: str = "COLLECT"
     max_overrun: int | None = None
     max_concurrent_calls: int | None = None
+    low_balance_threshold: int | None = None
+    customer_id: str = ""
+    display_name: str = ""
+    parent_account_id: str = ""
+    time_zone: str = "UTC"
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    create_time: int = 0
+    update_time: int = 0
     state: str = "ACTIVE"
     balances: dict[str, int] = field(default_factory=_empty_balances)
     transactions: list[Transaction] = field(default_factory=list[Transaction])
@@ -188,13 +251,16 @@ class Outcome:
     """The answer to one operation: a denial with its reason, or a success with what applies to it."""
 
     denied: str | None = None
+    values: Mapping[str, str] = field(default_factory=dict[str, str])
     replayed: bool = False
     account_id: str | None = None
     account_state: str | None = None
     balance: Balance | None = None
+    to_account_id: str | None = None
     to_balance: Balance | None = None
     reservation: Reservation | None = None
     transaction_id: str | None = None
+    to_transaction_id: str | None = None
     charge: Charge | None = None
     final_unit: bool | None = None
     denial_reason: str | None = None

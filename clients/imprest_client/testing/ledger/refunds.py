@@ -1,15 +1,18 @@
 """Rule of refunds: giving posted charges back, never more than was charged."""
 
-from tests.oracle.accounts import refuse_closed
-from tests.oracle.book import inflow, write
-from tests.oracle.model import Account, Balance, Denied, Outcome, Request, Transaction
-from tests.oracle.tenant import Tenant, check_currency
-from tests.oracle.validation import amount_of
+from dataclasses import replace
+
+from imprest_client.testing.ledger.accounts import refuse_closed
+from imprest_client.testing.ledger.book import inflow, write
+from imprest_client.testing.ledger.model import Account, Balance, Denied, Outcome, Request, Transaction
+from imprest_client.testing.ledger.money import text_from_nanos
+from imprest_client.testing.ledger.tenant import Tenant, check_currency
+from imprest_client.testing.ledger.validation import amount_of
 
 
 def refund(tenant: Tenant, request: Request, now: int) -> Outcome:
     """Gives back an amount, or all that is left, of a transaction or of a reservation's captures."""
-    account, charges, reservation_id = _what_was_charged(tenant, request)
+    account, charges = _what_was_charged(tenant, request)
     check_currency(request, account)
     refuse_closed(account)
     left = sum(tenant.left_to_refund(transaction) for transaction in charges)
@@ -17,13 +20,19 @@ def refund(tenant: Tenant, request: Request, now: int) -> Outcome:
     if amount is None:
         amount = left
     if amount == 0 or amount > left:
-        raise Denied("REFUND_EXCEEDS_CAPTURE")
+        raise Denied(
+            "REFUND_EXCEEDS_CAPTURE",
+            target=request.get("transaction_id") or request["reservation_id"],
+            currency_code=account.currency,
+            refundable=text_from_nanos(left),
+        )
     rest = amount
     for transaction in charges:
         part = min(rest, tenant.left_to_refund(transaction))
         tenant.refunded[transaction.transaction_id] = tenant.refunded.get(transaction.transaction_id, 0) + part
         rest -= part
-    transaction_id = write(account, "REFUND", inflow(account, "REFUNDS", amount), now, reservation_id=reservation_id)
+    details = replace(charges[0].details, reason=request.get("reason", ""), labels={}, effective_time=None)
+    transaction_id = write(account, "REFUND", inflow(account, "REFUNDS", amount), now, details)
     return Outcome(
         account_id=account.account_id,
         balance=Balance.of(account),
@@ -32,15 +41,15 @@ def refund(tenant: Tenant, request: Request, now: int) -> Outcome:
     )
 
 
-def _what_was_charged(tenant: Tenant, request: Request) -> tuple[Account, list[Transaction], str | None]:
+def _what_was_charged(tenant: Tenant, request: Request) -> tuple[Account, list[Transaction]]:
     """The transactions to give back from, the newest first."""
     if "transaction_id" in request:
         account, transaction = tenant.transaction(request["transaction_id"])
-        return account, [transaction], transaction.reservation_id
+        return account, [transaction]
     account, hold = tenant.reservation(request["reservation_id"])
     captures = [
         transaction
         for transaction in reversed(account.transactions)
         if transaction.reservation_id == hold.reservation_id and transaction.charged > 0
     ]
-    return account, captures, hold.reservation_id
+    return account, captures
