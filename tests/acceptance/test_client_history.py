@@ -8,14 +8,17 @@ import pytest
 
 from imprest.v1.account_service_pb2 import GetBalanceResponse
 from imprest_client import AdminClient, Connection
+from imprest_client.errors import InvalidArgument
 from imprest_client.model import RefundAllocation, TransactionKind
-from tests.conftest import Database
+from imprest_client.testing import FakeImprest
 from tests.support.server import running_server
 
 
-@pytest.fixture
-async def admin(database: Database) -> AsyncIterator[AdminClient]:
-    async with running_server(database) as server, AdminClient(server.target, currency="USD") as client:
+@pytest.fixture(params=["server", "fake"])
+async def admin(request: pytest.FixtureRequest) -> AsyncIterator[AdminClient]:
+    """A client of a server, and of the fake one that stands in for it in users' tests."""
+    serving = FakeImprest() if request.param == "fake" else running_server(request.getfixturevalue("database"))
+    async with serving as server, AdminClient(server.target, currency="USD") as client:
         await client.create_account("acme")
         await client.add_credit("acme", 100)
         yield client
@@ -46,6 +49,10 @@ async def test_the_transactions_of_a_hold_and_their_refunds(admin: AdminClient) 
     assert given_back.refunded_by == ()
     captured = await admin.get_transaction_refunds(last.transaction_id)
     assert (captured.refunded_by, captured.refund_of) == ((part(last.transaction_id, "3"),), ())
+    assert [t async for t in admin.list_transactions("acme", reservation_id="rsv_" + "0" * 32)] == []
+    with pytest.raises(InvalidArgument) as refused:
+        await anext(admin.list_transactions("acme", reservation_id="rsv_0"))
+    assert refused.value.field == "reservation_id"
 
 
 async def test_a_token_travels_with_every_request() -> None:
