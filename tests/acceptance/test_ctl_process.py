@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from imprest_client import AdminClient
+from imprest_client.ctl.settings import Profile, Profiles, write_profiles
 from imprest_client.model import AccountState
 from tests.conftest import Database
 from tests.support.server import running_server
@@ -157,9 +158,14 @@ async def test_completion_in_bash(tmp_path: Path) -> None:
         complete_words imprestctl acc
         complete_words imprestctl accounts fr
         complete_words imprestctl credit add acme 5 --ref
+        complete_words imprestctl accounts list --state fr
+        complete_words imprestctl balance --profile t
     """
-    variables = environment(HOME=str(tmp_path), PATH=f"{BIN}:{os.environ['PATH']}")
+    profiles = tmp_path / "imprestctl.toml"
+    write_profiles(Profiles(profiles, by_name={"test": Profile("localhost:7500"), "prod": Profile("localhost:7600")}))
+    path = f"{BIN}:{os.environ['PATH']}"
+    variables = environment(HOME=str(tmp_path), PATH=path, IMPRESTCTL_CONFIG=str(profiles))
     process = await asyncio.create_subprocess_exec("bash", "-c", script, env=variables, stdout=PIPE, stderr=PIPE)
     output, errors = await asyncio.wait_for(process.communicate(), ENDS_S)
     assert (process.returncode, errors) == (0, b"")
-    assert output.decode().splitlines() == ["accounts", "freeze", "--reference"]
+    assert output.decode().splitlines() == ["accounts", "freeze", "--reference", "frozen", "test"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Callable
 from dataclasses import fields
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from imprest_client.ctl.session import Session, run
-from imprest_client.ctl.settings import Options
+from imprest_client.ctl.settings import Options, profiles_path, read_profiles
 
 P = ParamSpec("P")
 Function = Callable[Concatenate[Session, P], None]
@@ -21,7 +22,14 @@ _PANEL = "Server and output"
 
 # The options of every command, and of `imprestctl` itself, by their names in `Options`.
 COMMON: dict[str, Any] = {
-    "profile": Annotated[str | None, typer.Option(help="Use this profile's settings.", rich_help_panel=_PANEL)],
+    "profile": Annotated[
+        str | None,
+        typer.Option(
+            help="Use this profile's settings.",
+            rich_help_panel=_PANEL,
+            autocompletion=lambda: sorted(read_profiles(profiles_path(os.environ)).by_name),
+        ),
+    ],
     "address": Annotated[str | None, typer.Option(help="The server, host:port.", rich_help_panel=_PANEL)],
     "token": Annotated[
         str | None,

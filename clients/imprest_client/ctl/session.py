@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -24,7 +24,16 @@ from imprest_client.ctl.values import parse_amount, parse_zone
 from imprest_client.errors import ImprestError
 from imprest_client.sync import AdminClient
 
-T = TypeVar("T")
+
+class Answer(Protocol):
+    """What the server answers to a request that changes something."""
+
+    @property
+    def replayed(self) -> bool:
+        """Whether it is the stored answer to an earlier request with the same key."""
+
+
+A = TypeVar("A", bound=Answer)
 
 
 class Session:
@@ -116,10 +125,10 @@ class Session:
         if not typer.confirm(question, err=True):
             raise NotConfirmed("nothing was done")
 
-    def receipt(self, row: Row[Receipt[T]], answer: T, done: str, *, replayed: bool) -> None:
+    def receipt(self, row: Row[Receipt[A]], answer: A, done: str) -> None:
         """Tell that it is done, and what it led to."""
         assert self.key is not None, "a command takes its key before it changes something"
-        again = "This was done before with the same key; nothing happened again. " if replayed else ""
+        again = "This was done before with the same key; nothing happened again. " if answer.replayed else ""
         self.out.say(f"{again}{done}")
         self.out.one(row, Receipt(self.key, answer))
 
@@ -146,6 +155,8 @@ def run(options: Options, command: Callable[[Session], None]) -> None:
         hint = f"it may have happened: the same command with --key {session.key} finds out" if session.key else ""
         failure = Failure(ExitCode.INTERRUPTED, "INTERRUPTED", "stopped", hint, idempotency_key=session.key)
         raise session.fail(failure) from error
+    except UnicodeEncodeError as error:
+        raise session.fail(failure_of(UsageError("what was typed is not UTF-8"))) from error
     except BrokenPipeError:
         # Who reads the output has seen enough, as `head` does. What is still buffered must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,6 +16,8 @@ from imprest_client.ctl.failures import UsageError
 _AMOUNT: Final = re.compile(r"([+\-\u2212]?)([0-9]+(?:\.[0-9]{1,9})?)\s*([A-Za-z]{3})?")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _AGO: Final = re.compile(r"([0-9]{1,5})([dh])")
+_TOO_LARGE: Final = Decimal(2**63)  # google.type.Money counts units in an int64
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # ISO 4217's currencies without minor units, and with three digits of them; all others have two.
 _NO_DIGITS: Final = frozenset(
     [
@@ -68,6 +70,8 @@ def parse_amount(text: str, *, signed: bool = False) -> Amount:
     if sign and not signed:
         raise UsageError(f"{text!r} has a sign", hint="the command says which way the money goes: write it without")
     value = Decimal(digits)
+    if value >= _TOO_LARGE:
+        raise UsageError(f"{text!r} is more than an amount can be")
     return Amount(-value if sign in ("-", "\u2212") else value, currency.upper() if currency else None)
 
 
@@ -107,7 +111,10 @@ def parse_instant(text: str, zone: ZoneInfo, now: datetime, *, end_of_day: bool 
         UsageError: it is none of these.
     """
     try:
-        return _instant(text, zone, now, end_of_day).astimezone(UTC)
+        instant = _instant(text, zone, now, end_of_day).astimezone(UTC)
+        if instant < _EARLIEST:
+            raise ValueError("nothing has happened here before 1970")
+        return instant
     except (ValueError, OverflowError):
         raise UsageError(
             f"{text!r} is not a time",
@@ -177,9 +184,16 @@ E = TypeVar("E", bound=StrEnum)
 
 def parse_choice(kind: type[E], text: str, what: str) -> E:
     """A member of an enum by its name in any case, with - for _. Raises UsageError for another name."""
-    members = [member for member in kind if member != "UNKNOWN"]
     try:
-        return next(member for member in members if member == text.upper().replace("-", "_"))
+        return next(member for member in kind if _choice(member) == text.lower().replace("_", "-") in choices(kind))
     except StopIteration:
-        names = ", ".join(member.lower().replace("_", "-") for member in members)
-        raise UsageError(f"{text!r} is no {what}", hint=f"choose from {names}") from None
+        raise UsageError(f"{text!r} is no {what}", hint=f"choose from {', '.join(choices(kind))}") from None
+
+
+def choices(kind: type[E]) -> list[str]:
+    """The names that `parse_choice` takes, as they are best typed."""
+    return [_choice(member) for member in kind if member != "UNKNOWN"]
+
+
+def _choice(member: StrEnum) -> str:
+    return member.lower().replace("_", "-")

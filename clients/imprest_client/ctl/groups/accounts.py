@@ -11,7 +11,7 @@ from imprest_client.ctl.command import AccountId, Key, Label, Limit, Yes, comman
 from imprest_client.ctl.failures import UsageError
 from imprest_client.ctl.rows import ACCOUNT, ACCOUNT_LIST, ACCOUNT_RECEIPT
 from imprest_client.ctl.session import Session
-from imprest_client.ctl.values import money, parse_amount, parse_choice, parse_labels
+from imprest_client.ctl.values import choices, money, parse_amount, parse_choice, parse_labels
 from imprest_client.model import AccountState, OverrunPolicy
 
 app = typer.Typer(name="accounts", help="Accounts: list, show, create, update, freeze, unfreeze, close.")
@@ -24,7 +24,12 @@ CreditLimit = Annotated[
     str, typer.Option(help="How far the wallet may be used below zero, for calls.", metavar="AMOUNT")
 ]
 Policy = Annotated[
-    str, typer.Option(help="What happens to use beyond a hold: collect, cap or reject.", metavar="POLICY")
+    str,
+    typer.Option(
+        help="What happens to use beyond a hold: collect, cap or reject.",
+        metavar="POLICY",
+        autocompletion=lambda: choices(OverrunPolicy),
+    ),
 ]
 MaxOverrun = Annotated[str, typer.Option(help="Most that may be owed; none: no limit.", metavar="AMOUNT")]
 MaxCalls = Annotated[str, typer.Option(help="Most calls at the same time; none: no limit.", metavar="COUNT")]
@@ -37,7 +42,12 @@ def list_(
     session: Session,
     customer: CustomerId = "",
     parent: Annotated[str, typer.Option(help="Only the children of this account.", metavar="ACCOUNT")] = "",
-    state: Annotated[str, typer.Option(help="Only those that are active, frozen or closed.")] = "",
+    state: Annotated[
+        str,
+        typer.Option(
+            help="Only those that are active, frozen or closed.", autocompletion=lambda: choices(AccountState)
+        ),
+    ] = "",
     limit: Limit = None,
 ) -> None:
     """List accounts in the order of their ids."""
@@ -92,7 +102,7 @@ def create(
         idempotency_key=session.new_key(key),
     )
     done = f"Account {answer.account.account_id} was created, in {answer.account.currency_code}."
-    session.receipt(ACCOUNT_RECEIPT, answer, done, replayed=answer.replayed)
+    session.receipt(ACCOUNT_RECEIPT, answer, done)
 
 
 @command(app, "update")
@@ -133,7 +143,7 @@ def update(
     code = session.client.get_account(account).currency_code if any(amounts.values()) else None
     changes |= {name: _limit(text, code) for name, text in amounts.items() if text}
     answer = session.client.update_account(account, **changes, currency=code, idempotency_key=session.new_key(key))
-    session.receipt(ACCOUNT_RECEIPT, answer, f"Changed {account}.", replayed=answer.replayed)
+    session.receipt(ACCOUNT_RECEIPT, answer, f"Changed {account}.")
 
 
 @command(app, "freeze")
@@ -141,14 +151,14 @@ def freeze(session: Session, account: AccountId, key: Key = None, yes: Yes = Fal
     """Deny new calls, withdrawals and transfers out. Running calls can end, and credit can be added."""
     session.confirm(f"Freeze {account}? It can make no new calls then.", yes)
     answer = session.client.freeze_account(account, idempotency_key=session.new_key(key))
-    session.receipt(ACCOUNT_RECEIPT, answer, f"{account} is frozen.", replayed=answer.replayed)
+    session.receipt(ACCOUNT_RECEIPT, answer, f"{account} is frozen.")
 
 
 @command(app, "unfreeze")
 def unfreeze(session: Session, account: AccountId, key: Key = None) -> None:
     """Make a frozen account active again."""
     answer = session.client.unfreeze_account(account, idempotency_key=session.new_key(key))
-    session.receipt(ACCOUNT_RECEIPT, answer, f"{account} is active.", replayed=answer.replayed)
+    session.receipt(ACCOUNT_RECEIPT, answer, f"{account} is active.")
 
 
 @command(app, "close")
@@ -166,7 +176,7 @@ def close(
         given_up = f" Its {money(balance.wallet, balance.currency_code)} of credit are given up."
     session.confirm(f"Close {account} for good?{given_up}", yes)
     answer = session.client.close_account(account, forfeit=forfeit, idempotency_key=session.new_key(key))
-    session.receipt(ACCOUNT_RECEIPT, answer, f"{account} is closed.", replayed=answer.replayed)
+    session.receipt(ACCOUNT_RECEIPT, answer, f"{account} is closed.")
 
 
 def _limit(text: str, currency_code: str | None) -> Decimal | None:

@@ -41,7 +41,7 @@ def add(
         currency=code,
         idempotency_key=session.new_key(key),
     )
-    session.receipt(ACCOUNT_RECEIPT, answer, f"Added {money(value, code)} to {account}.", replayed=answer.replayed)
+    session.receipt(ACCOUNT_RECEIPT, answer, f"Added {money(value, code)} to {account}.")
 
 
 @command(app, "grant")
@@ -63,7 +63,7 @@ def grant(
         currency=code,
         idempotency_key=session.new_key(key),
     )
-    session.receipt(ACCOUNT_RECEIPT, answer, f"Granted {money(value, code)} to {account}.", replayed=answer.replayed)
+    session.receipt(ACCOUNT_RECEIPT, answer, f"Granted {money(value, code)} to {account}.")
 
 
 @command(app, "reverse")
@@ -88,4 +88,4 @@ def reverse(
         idempotency_key=session.new_key(key),
     )
     done = f"Took {money(value, code)} back from {account}."
-    session.receipt(ACCOUNT_RECEIPT, answer, done, replayed=answer.replayed)
+    session.receipt(ACCOUNT_RECEIPT, answer, done)

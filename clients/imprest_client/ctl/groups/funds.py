@@ -39,7 +39,7 @@ def adjust(
         idempotency_key=session.new_key(key),
     )
     done = f"Corrected {account} by {'+' if value > 0 else ''}{money(value, code)}."
-    session.receipt(ACCOUNT_RECEIPT, answer, done, replayed=answer.replayed)
+    session.receipt(ACCOUNT_RECEIPT, answer, done)
 
 
 @command(app, "withdraw")
@@ -64,7 +64,7 @@ def withdraw(
         idempotency_key=session.new_key(key),
     )
     done = f"Paid {money(value, code)} out of {account}."
-    session.receipt(ACCOUNT_RECEIPT, answer, done, replayed=answer.replayed)
+    session.receipt(ACCOUNT_RECEIPT, answer, done)
 
 
 @command(app, "transfer")
@@ -84,4 +84,4 @@ def transfer(
         sender, receiver, value, reason=reason, currency=code, idempotency_key=session.new_key(key)
     )
     done = f"Moved {money(value, code)} from {sender} to {receiver}."
-    session.receipt(TRANSFER_RECEIPT, answer, done, replayed=answer.replayed)
+    session.receipt(TRANSFER_RECEIPT, answer, done)

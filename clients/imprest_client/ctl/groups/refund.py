@@ -51,7 +51,7 @@ def refund(
     )
     refunded = money(flows_of(answer.transaction).given_back, answer.transaction.currency_code)
     done = f"Refunded {refunded} to {answer.transaction.account_id}."
-    session.receipt(REFUND_RECEIPT, answer, done, replayed=answer.replayed)
+    session.receipt(REFUND_RECEIPT, answer, done)
 
 
 def is_reservation_id(text: str) -> bool:

@@ -9,7 +9,7 @@ import typer
 from imprest_client.ctl.command import Key, Limit, Reason, Yes, command
 from imprest_client.ctl.rows import RESERVATION, RESERVATION_LIST, VOID_RECEIPT
 from imprest_client.ctl.session import Session
-from imprest_client.ctl.values import money, parse_choice
+from imprest_client.ctl.values import choices, money, parse_choice
 from imprest_client.model import ReservationState
 
 app = typer.Typer(name="reservations", help="Reservations, the holds of calls: list, show, void.")
@@ -22,7 +22,13 @@ def list_(
     session: Session,
     account: Annotated[str, typer.Option(help="Only those of this account.", metavar="ACCOUNT")] = "",
     call: Annotated[str, typer.Option(help="Only those of this call.", metavar="ID")] = "",
-    state: Annotated[str, typer.Option(help="Only those that are active, committed, voided or expired.")] = "",
+    state: Annotated[
+        str,
+        typer.Option(
+            help="Only those that are active, committed, voided or expired.",
+            autocompletion=lambda: choices(ReservationState),
+        ),
+    ] = "",
     limit: Limit = None,
 ) -> None:
     """List reservations, newest first."""
@@ -50,4 +56,4 @@ def void(session: Session, reservation: ReservationId, reason: Reason = "", key:
         still = f" and free {money(left, hold.currency_code)}" if hold.state is ReservationState.ACTIVE else ""
         session.confirm(f"Void {reservation} of {hold.account_id}{still}?", yes)
     answer = session.client.void(reservation, reason=reason, idempotency_key=session.new_key(key))
-    session.receipt(VOID_RECEIPT, answer, "The hold has ended.", replayed=answer.replayed)
+    session.receipt(VOID_RECEIPT, answer, "The hold has ended.")

@@ -11,7 +11,7 @@ from imprest_client.ctl.command import AccountId, Limit, command
 from imprest_client.ctl.failures import UsageError
 from imprest_client.ctl.rows import TRANSACTION
 from imprest_client.ctl.session import Session
-from imprest_client.ctl.values import money, parse_choice, parse_instant, start_of_month, when
+from imprest_client.ctl.values import choices, money, parse_choice, parse_instant, start_of_month, when
 from imprest_client.model import TransactionKind
 
 app = typer.Typer()
@@ -30,7 +30,11 @@ def statement(
         str, typer.Option("--to", help="Up to this time; a date includes that day. Default: now.", metavar="TIME")
     ] = "",
     kind: Annotated[
-        list[str] | None, typer.Option(help="Only this kind, such as commit or add-credit; several times.")
+        list[str] | None,
+        typer.Option(
+            help="Only this kind, such as commit or add-credit; can be given several times.",
+            autocompletion=lambda: choices(TransactionKind),
+        ),
     ] = None,
     limit: Limit = None,
 ) -> None:
