@@ -236,7 +236,7 @@ transactions = Table(
         unique=True,
         postgresql_where=text("external_reference IS NOT NULL"),
     ),
-    # store.sql load_captures_of_reservations
+    # store.sql load_captures_to_refund
     Index(
         "ix_transactions_reservation",
         "tenant_id",

@@ -25,7 +25,8 @@ SERVICES: Final = (
     account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
 )
 #: Requests are small, a batch of 1000 with a few labels each is under 1 MB. gRPC refuses more than this with
-#: RESOURCE_EXHAUSTED.
+#: RESOURCE_EXHAUSTED. Clients refuse as much unless told otherwise, so pages and batches end before (`core/paging.py`,
+#: `batch_execute.py`): a reply that is refused once is refused again.
 MAX_REQUEST_BYTES: Final = 4 * 1024 * 1024
 #: How long a call may still run after the server was told to stop.
 DRAIN_S: Final = 15.0
