@@ -131,6 +131,90 @@ async def test_an_attempt_that_hangs_is_given_up_and_made_again() -> None:
     assert len(seen) == 2
 
 
+class Proxy:
+    """Stands between a client and a server. What is `frozen` swallows everything, as a network that forgot it."""
+
+    def __init__(self, target: str) -> None:
+        self._host, _, self._port = target.partition(":")
+        self._connections: list[asyncio.Event] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def freeze(self) -> int:
+        """Freeze the connections there are, not those to come."""
+        for alive in self._connections:
+            alive.clear()
+        return len(self._connections)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._connect(reader, writer))
+        self._tasks.add(task)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        alive = asyncio.Event()
+        alive.set()
+        self._connections.append(alive)
+        there_reader, there_writer = await asyncio.open_connection(self._host, int(self._port))
+        try:
+            await asyncio.gather(self._pump(reader, there_writer, alive), self._pump(there_reader, writer, alive))
+        finally:
+            for one in (writer, there_writer):
+                one.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, alive: asyncio.Event) -> None:
+        while data := await reader.read(65536):
+            await alive.wait()
+            writer.write(data)
+            await writer.drain()
+
+
+async def test_a_connection_that_went_silent_is_replaced() -> None:
+    async with FakeImprest() as server:
+        proxy = Proxy(server.target)
+        async with proxy as target, Connection(target, connections=3, attempt_timeout_s=0.3) as connection:
+            admin = AdminClient(connection, currency="USD")
+            await admin.create_account("acme")
+            for _ in range(3):
+                await admin.get_balance("acme")
+            assert proxy.freeze() == 3
+            await admin.add_credit("acme", 1, idempotency_key="k")
+            assert (await admin.get_balance("acme")).wallet == 1
+
+
+async def test_a_call_on_a_retired_connection_may_finish() -> None:
+    arrived, answer = asyncio.Event(), asyncio.Event()
+    count = 0
+
+    async def slow_first(request: bytes, context: Context) -> bytes:
+        nonlocal count
+        count += 1
+        if count == 1:
+            arrived.set()
+            await answer.wait()
+        elif count == 2:
+            await asyncio.Event().wait()
+        return b""
+
+    async with serving(slow_first) as target, Connection(target, connections=1, attempt_timeout_s=30) as connection:
+        patient = asyncio.create_task(connection.call(GET_BALANCE, REQUEST))
+        await arrived.wait()
+        with pytest.raises(DeadlineExceeded):
+            await connection.call(GET_BALANCE, REQUEST, timeout_s=0.2)
+        await connection.call(GET_BALANCE, REQUEST)
+        answer.set()
+        await patient
+        assert count == 3
+
+
 async def test_a_request_without_time_is_not_sent() -> None:
     seen: list[bytes] = []
     async with serving(failing(grpc.StatusCode.OK, 0, seen)) as target, Connection(target) as connection:
