@@ -25,10 +25,6 @@ _OPTIONS: Final = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # A peer that vanished without a word (a machine that lost its power, a forgotten NAT entry) is noticed while a
-    # call waits. Rarely enough for servers that count pings.
-    ("grpc.keepalive_time_ms", 15_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
 )
 
 
@@ -78,6 +74,7 @@ class Connection:
         self._channels: list[grpc.aio.Channel | None] = [None] * connections
         self._turn: Iterator[int] = itertools.cycle(range(connections))
         self._random = random.Random()
+        self._retired: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         """Nothing to do: channels are opened when they are used."""
@@ -90,7 +87,10 @@ class Connection:
     async def close(self) -> None:
         """Close all connections; calls that still run end with an error."""
         channels, self._channels = self._channels, [None] * len(self._channels)
-        await asyncio.gather(*(channel.close() for channel in channels if channel is not None))
+        for closing in self._retired:
+            closing.cancel()
+        closings = [*self._retired, *(channel.close() for channel in channels if channel is not None)]
+        await asyncio.gather(*closings, return_exceptions=True)
 
     async def call(self, method: Method[Reply], request: Message, *, timeout_s: float | None = None) -> Reply:
         """Send a request until it is decided, and return the reply. See `call_bytes`."""
@@ -109,14 +109,22 @@ class Connection:
         """
         deadline = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
         last: ImprestError | None = None
+        number = next(self._turn)
         for attempt in itertools.count(1):
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 raise last or _too_late(key)
+            channel = self._channel(number)
             try:
-                return await self._attempt(path, request, min(left_s, self._attempt_timeout_s))
+                # Without serializers bytes go out, and come in, as they are.
+                stub: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
+                return await stub(request, timeout=min(left_s, self._attempt_timeout_s), metadata=self._metadata)
             except grpc.aio.AioRpcError as error:
                 last = error_of(details_of(error), key)
+            if isinstance(last, DeadlineExceeded) and not last.reason:
+                self._retire(number, channel)
+            else:
+                number = next(self._turn)
             wait_s = self._retry.wait_s(attempt, last, self._random.random())
             if wait_s is None or wait_s >= deadline - time.monotonic():
                 if attempt > 1:
@@ -125,13 +133,7 @@ class Connection:
             await asyncio.sleep(wait_s)
         raise AssertionError("attempts are counted without end")
 
-    async def _attempt(self, path: str, request: bytes, timeout_s: float) -> bytes:
-        # Without serializers bytes go out, and come in, as they are.
-        stub: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel().unary_unary(path)
-        return await stub(request, timeout=timeout_s, metadata=self._metadata)
-
-    def _channel(self) -> grpc.aio.Channel:
-        number = next(self._turn)
+    def _channel(self, number: int) -> grpc.aio.Channel:
         channel = self._channels[number]
         if channel is None:
             if self._credentials is None:
@@ -140,6 +142,18 @@ class Connection:
                 channel = grpc.aio.secure_channel(self.target, self._credentials, _OPTIONS)
             self._channels[number] = channel
         return channel
+
+    def _retire(self, number: int, channel: grpc.aio.Channel) -> None:
+        """Open a new connection in place of one that has not answered in time.
+
+        Its peer may be gone without a word (a machine without power, a forgotten NAT entry), which TCP notices after
+        many minutes only. Calls that others have on it may finish.
+        """
+        if self._channels[number] is channel:
+            self._channels[number] = None
+            closing = asyncio.create_task(channel.close(grace=self._attempt_timeout_s + 1))
+            self._retired.add(closing)
+            closing.add_done_callback(self._retired.discard)
 
 
 def _too_late(key: str | None) -> ImprestError:

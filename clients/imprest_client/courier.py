@@ -34,6 +34,8 @@ DIRECT_S: Final = 10.0
 _WIDTH: Final = 16
 #: How often is looked for what other processes left behind.
 _LOOK_S: Final = 5.0
+#: How often `flush` looks whether others are done.
+_POLL_S: Final = 0.05
 _FIRST_WAIT_S: Final = 0.5
 #: How long at most nothing is tried while the server does not answer.
 _LONGEST_PAUSE_S: Final = 15.0
@@ -53,16 +55,23 @@ class Courier:
         self.spool = spool
         self._connection = connection
         self._task: asyncio.Task[None] | None = None
+        self._is_stopped = False
         self._wake = asyncio.Event()
         self._random = random.Random()
 
     def start(self) -> None:
         """Begin to deliver in the background what is in the spool, also what an earlier process left there."""
-        if self.spool is not None and self._task is None:
+        if self.spool is not None and self._task is None and not self._is_stopped:
             self._task = asyncio.create_task(self._deliver_spooled(self.spool), name="imprest spool")
 
+    def wake(self) -> None:
+        """Somebody has put something into the spool."""
+        self.start()
+        self._wake.set()
+
     async def stop(self) -> None:
-        """Stop delivering; what is in the spool stays there."""
+        """Stop delivering for good; what is in the spool stays there."""
+        self._is_stopped = True
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -97,7 +106,7 @@ class Courier:
         except ImprestError as error:
             log.warning("kept in the spool: %s of %s (%s)", method.path, subject, error)
             await self._note(spool.postpone, entry_id, self._backoff_s(1, error), str(error))
-            self._wake.set()
+            self.wake()
             return None
         await self._note(spool.discard, entry_id)
         return method.reply.FromString(reply)
@@ -114,8 +123,7 @@ class Courier:
             if left_s <= 0:
                 return pending
             if not await self._round(spool, _WIDTH, left_s):
-                due_s = await asyncio.to_thread(spool.next_due_s)
-                await asyncio.sleep(min(left_s, due_s or 0.0))
+                await asyncio.sleep(min(left_s, _POLL_S))  # others are sending it
         return 0
 
     # ── out of the spool ─────────────────────────────────────────────────────────────────────────────

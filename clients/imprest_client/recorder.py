@@ -85,6 +85,7 @@ class UsageRecorder:
     ) -> None:
         self._client = client
         self._connection = client._connection
+        self._courier = client._courier
         self._spool = client._courier.spool
         self._capacity = capacity
         self._exit_timeout_s = exit_timeout_s
@@ -151,6 +152,7 @@ class UsageRecorder:
             self._wake.set()
         elif self._spool is not None:
             self._keep(self._spool, request)
+            self._courier.wake()
         else:
             raise RecorderFull(f"{self._capacity} charges are waiting for the server")
         return key
@@ -205,6 +207,7 @@ class UsageRecorder:
         except sqlite3.Error as error:
             log.error("the spool %s cannot be written: %s", self._spool.path, error)
             return False
+        self._courier.wake()
         return True
 
     @staticmethod

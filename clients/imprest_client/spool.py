@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 #: How long another process may keep the file locked before it counts as broken.
 _BUSY_S: Final = 10.0
 #: No entry waits longer than this for its next attempt, whatever clocks were set to in between.
 LONGEST_WAIT_S: Final = 60.0
+
+#: Clocks are set by a little all the time.
+_CLOCK_SLACK_S: Final = 5.0
 
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -90,12 +93,18 @@ class Spool:
             raise
 
     def _open(self) -> None:
-        try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            raise SpoolError(f"{self.path} is not a spool") from error
+        deadline = time.monotonic() + _BUSY_S
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                break
+            except sqlite3.OperationalError as error:
+                # Two that open a new file at once are told so without waiting for each other.
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            except sqlite3.DatabaseError as error:
+                raise SpoolError(f"{self.path} is not a spool") from error
         # The default in WAL mode may lose what was acknowledged when the power goes.
         self._connection.execute("PRAGMA synchronous = FULL")
         with self._transaction() as cursor:
@@ -105,6 +114,14 @@ class Spool:
             for statement in _SCHEMA.split(";"):
                 cursor.execute(statement)
             cursor.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def __enter__(self) -> Self:
+        """Nothing to do: it is open."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
 
     def close(self) -> None:
         """Close the file."""
@@ -146,8 +163,8 @@ class Spool:
 
         For `wait_s` nobody else sends it: the caller does. If the caller dies, others deliver it afterwards.
         """
-        now_s = time.time()
         with self._transaction() as cursor:
+            now_s = time.time()
             earlier = cursor.execute(
                 "SELECT 1 FROM entries WHERE state = 'PENDING' AND subject = ? LIMIT 1", (subject,)
             ).fetchone()
@@ -161,13 +178,13 @@ class Spool:
 
     def claim(self, limit: int, wait_s: float) -> list[SpoolEntry]:
         """The oldest entries to be sent now, at most one of each subject: for `wait_s` they are the caller's."""
-        now_s = time.time()
         with self._transaction() as cursor:
+            now_s = time.time()
             rows = cursor.execute(
                 f"SELECT {_COLUMNS} FROM entries WHERE entry_id IN"
                 " (SELECT min(entry_id) FROM entries WHERE state = 'PENDING' GROUP BY subject)"
                 " AND (not_before_s <= ? OR not_before_s > ?) ORDER BY entry_id LIMIT ?",
-                (now_s, now_s + LONGEST_WAIT_S, limit),
+                (now_s, now_s + LONGEST_WAIT_S + _CLOCK_SLACK_S, limit),
             ).fetchall()
             found = [_entry(row) for row in rows]
             self._postpone(cursor, [entry.entry_id for entry in found], now_s + min(wait_s, LONGEST_WAIT_S))

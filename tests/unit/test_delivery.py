@@ -1,0 +1,290 @@
+"""Commits that survive: a hangup without a network, refusals with nobody to hear them, processes that die."""
+
+import asyncio
+import logging
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imprest_client import AdminClient, AgentClient, CallController, Connection, Spool
+from imprest_client.errors import InvalidArgument, ReservationCommitted, ReservationVoided
+from imprest_client.spool import SpoolState
+from imprest_client.testing import FakeImprest
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeImprest]:
+    async with FakeImprest() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def admin(server: FakeImprest) -> AsyncIterator[AdminClient]:
+    async with AdminClient(server.target, currency="USD") as client:
+        await client.create_account("acme")
+        await client.add_credit("acme", 10)
+        yield client
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "spool.db"
+
+
+@pytest.fixture
+def spool(path: Path) -> Iterator[Spool]:
+    """The same file, opened once more."""
+    with Spool(path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def agent(server: FakeImprest, path: Path) -> AsyncIterator[AgentClient]:
+    """An agent that is content with little time, so that outages are noticed soon."""
+    connection = Connection(server.target, connections=1, timeout_s=0.2)
+    async with connection, AgentClient(connection, currency="USD", spool=path) as client:
+        yield client
+
+
+async def hold(admin: AdminClient, amount: int = 2) -> str:
+    return (await admin.reserve("acme", amount)).reservation.reservation_id
+
+
+async def books(admin: AdminClient) -> tuple[Decimal, Decimal]:
+    balance = await admin.get_balance("acme")
+    return balance.wallet, balance.held
+
+
+async def emptied(spool: Spool) -> None:
+    """Wait until nothing is pending."""
+    while spool.count(SpoolState.PENDING):  # noqa: ASYNC110  # other processes may be at it, too
+        await asyncio.sleep(0.01)
+
+
+async def test_a_commit_that_is_answered_leaves_nothing_behind(
+    admin: AdminClient, agent: AgentClient, spool: Spool
+) -> None:
+    receipt = await agent.hang_up(await hold(admin), "0.5")
+    assert receipt is not None
+    assert receipt.charge.charged == Decimal("0.5")
+    assert spool.entries() == []
+
+
+async def test_a_commit_without_a_network_is_delivered_later(
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    reservation_id = await hold(admin)
+    with server.outage():
+        assert await agent.hang_up(reservation_id, "0.5", idempotency_key="k") is None
+        (entry,) = spool.entries()
+        assert (entry.subject, entry.idempotency_key, entry.state) == (reservation_id, "k", SpoolState.PENDING)
+        assert "kept in the spool" in caplog.text
+    await emptied(spool)
+    assert await books(admin) == (Decimal("9.5"), 0)
+    again = await agent.hang_up(reservation_id, "0.5", idempotency_key="k")
+    assert again is not None
+    assert again.replayed
+
+
+async def test_a_lost_answer_charges_once(
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool
+) -> None:
+    reservation_id = await hold(admin)
+    server.lose_answers(12)
+    await agent.hang_up(reservation_id, "0.5")
+    await emptied(spool)
+    assert await books(admin) == (Decimal("9.5"), 0)
+
+
+async def test_a_call_that_ends_without_a_network_is_committed_later(
+    server: FakeImprest, admin: AdminClient, path: Path, spool: Spool
+) -> None:
+    connection = Connection(server.target, connections=1, timeout_s=0.2)
+    async with connection, CallController(connection, currency="USD", spool=path) as controller:
+        async with controller.call("acme", 2) as call:
+            call.used("0.75")
+            server._is_down = True
+        assert call.is_spooled
+        assert call.receipt is None
+        server._is_down = False
+        await emptied(spool)
+    assert await books(admin) == (Decimal("9.25"), 0)
+
+
+async def test_what_an_earlier_process_left_is_delivered_at_the_start(
+    server: FakeImprest, admin: AdminClient, path: Path, spool: Spool
+) -> None:
+    connection = Connection(server.target, connections=1, timeout_s=0.1)
+    reservation_ids = [await hold(admin, 1) for _ in range(5)]
+    with server.outage():
+        async with connection, AgentClient(connection, currency="USD", spool=path) as gone:
+            for reservation_id in reservation_ids:
+                await gone.hang_up(reservation_id, "0.5")
+    assert spool.count(SpoolState.PENDING) == 5
+    async with AgentClient(server.target, spool=path):
+        await emptied(spool)
+    assert await books(admin) == (Decimal("7.5"), 0)
+
+
+async def test_flush_delivers_at_once_and_says_what_is_left(
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool
+) -> None:
+    reservation_id = await hold(admin)
+    with server.outage():
+        await agent.hang_up(reservation_id, "0.5")
+        assert await agent.flush(0.1) == 1
+    spool.postpone(1, 60, "as if for a long time")
+    assert await agent.flush(10) == 0
+    assert await books(admin) == (Decimal("9.5"), 0)
+
+
+async def test_a_refusal_is_the_callers_when_there_is_one(admin: AdminClient, agent: AgentClient, spool: Spool) -> None:
+    reservation_id = await hold(admin)
+    await admin.void(reservation_id)
+    with pytest.raises(ReservationVoided):
+        await agent.hang_up(reservation_id, 1)
+    with pytest.raises(InvalidArgument):
+        await agent.hang_up("nonsense", 1)
+    assert spool.entries() == []
+
+
+async def test_a_refusal_that_nobody_hears_is_kept(
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused, other = await hold(admin), await hold(admin)
+    with server.outage():
+        await agent.hang_up(refused, 1)
+        await agent.hang_up(other, 1)
+    await admin.void(refused)
+    await emptied(spool)
+    (entry,) = spool.entries(SpoolState.REFUSED)
+    assert entry.subject == refused
+    assert entry.error.startswith("RESERVATION_VOIDED: ")
+    assert "refused, kept in the spool" in caplog.text
+    assert await books(admin) == (9, 0)
+
+
+async def test_a_commit_does_not_overtake_the_one_before(
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool
+) -> None:
+    reservation_id = await hold(admin)
+    with server.outage():
+        await agent.hang_up(reservation_id, 1)
+    spool.postpone(1, 60, "as if for a long time")
+    server.rpcs.clear()
+    assert await agent.hang_up(reservation_id, "0.25") is None
+    assert server.rpcs == []
+    assert await agent.flush(10) == 0
+    (entry,) = spool.entries(SpoolState.REFUSED)
+    assert entry.error.startswith("RESERVATION_COMMITTED")
+    assert await books(admin) == (9, 0)
+
+
+async def test_one_entry_that_fails_does_not_hold_the_others_up(
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of the server that only concerns one request."""
+    poisoned, other = await hold(admin), await hold(admin)
+    answer = server._answer
+
+    def faulty(rpc: str, request: Any) -> Any:
+        if rpc == "Commit" and request.reservation_id == poisoned:
+            raise RuntimeError("a bug")  # becomes UNKNOWN
+        return answer(rpc, request)
+
+    monkeypatch.setattr(server, "_answer", faulty)
+    logging.getLogger("grpc").setLevel(logging.CRITICAL)
+    assert await agent.hang_up(poisoned, 1) is None
+    with server.outage():
+        assert await agent.hang_up(other, 1) is None
+    while spool.count(SpoolState.PENDING) > 1:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert (await books(admin))[0] == 9
+    monkeypatch.undo()
+    assert await agent.flush(10) == 0
+    assert (await books(admin))[0] == 8
+
+
+async def test_a_spool_that_cannot_be_written_does_not_stop_a_commit(
+    admin: AdminClient, agent: AgentClient, spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    reservation_id = await hold(admin)
+    assert agent._courier.spool is not None
+    agent._courier.spool.close()
+    receipt = await agent.hang_up(reservation_id, 1)
+    assert receipt is not None
+    assert "sent without it" in caplog.text
+    assert await books(admin) == (9, 0)
+
+
+async def test_a_cancelled_hangup_is_delivered(
+    server: FakeImprest, admin: AdminClient, path: Path, spool: Spool
+) -> None:
+    reservation_id = await hold(admin)
+    connection = Connection(server.target, connections=1, timeout_s=0.3)
+    async with connection, AgentClient(connection, currency="USD", spool=path) as agent:
+        with server.outage():
+            hanging_up = asyncio.create_task(agent.hang_up(reservation_id, 1))
+            while "Commit" not in server.rpcs:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            hanging_up.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await hanging_up
+        await emptied(spool)
+    assert await books(admin) == (9, 0)
+
+
+AGENT = textwrap.dedent("""
+    import asyncio, sys
+    from imprest_client import AgentClient, Connection
+
+    async def main(target, path, *reservation_ids):
+        connection = Connection(target, connections=1, timeout_s=float(sys.argv[1]))
+        async with connection, AgentClient(connection, currency="USD", spool=path) as agent:
+            print("hangs up", flush=True)
+            await asyncio.gather(*(agent.hang_up(one, 1) for one in reservation_ids))
+            print("spooled", flush=True)
+            await asyncio.Event().wait()
+
+    asyncio.run(main(*sys.argv[2:]))
+""")
+
+
+@pytest.mark.parametrize("when", ["while sending", "when spooled"])
+async def test_a_killed_agent_loses_no_commit(
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, path: Path, spool: Spool, when: str
+) -> None:
+    reservation_ids = [await hold(admin) for _ in range(3)]
+    with server.outage():
+        server.rpcs.clear()
+        timeout_s = "60" if when == "while sending" else "0.2"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", AGENT, timeout_s, server.target, path, *reservation_ids), stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"hangs up\n"
+        if when == "when spooled":
+            assert await process.stdout.readline() == b"spooled\n"
+        while server.rpcs.count("Commit") < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+    assert await books(admin) == (10, 6)
+    assert await agent.flush(30) == 0
+    assert await books(admin) == (7, 0)
+    assert spool.entries() == []
+
+
+async def test_an_earlier_commit_by_another_key_is_told(admin: AdminClient, agent: AgentClient) -> None:
+    reservation_id = await hold(admin)
+    await agent.hang_up(reservation_id, 1)
+    with pytest.raises(ReservationCommitted):
+        await agent.hang_up(reservation_id, 1)
+    assert await books(admin) == (9, 0)

@@ -1,0 +1,161 @@
+"""The blocking clients: the same methods, from code without an event loop, and from several threads."""
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import imprest_client
+from imprest_client import Ending, Spool, sync
+from imprest_client.blocking import LOOP
+from imprest_client.errors import InsufficientFunds, Unavailable
+from imprest_client.model import ReservationState
+from imprest_client.spool import SpoolState
+from imprest_client.testing import FakeImprest
+
+NEVER = timedelta(hours=1)
+
+
+@pytest.fixture
+def server() -> Iterator[FakeImprest]:
+    with FakeImprest() as fake:
+        yield fake
+
+
+@pytest.fixture
+def admin(server: FakeImprest) -> Iterator[sync.AdminClient]:
+    with sync.AdminClient(server.target, currency="USD") as client:
+        client.create_account("acme")
+        client.add_credit("acme", 10)
+        yield client
+
+
+@pytest.fixture
+def controller(server: FakeImprest, admin: sync.AdminClient) -> Iterator[sync.CallController]:
+    with sync.CallController(server.target, currency="USD") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("facade", "inner"),
+    [
+        (sync.LedgerClient, imprest_client.LedgerClient),
+        (sync.AdminClient, imprest_client.AdminClient),
+        (sync.CallController, imprest_client.CallController),
+        (sync.AgentClient, imprest_client.AgentClient),
+        (sync.Call, imprest_client.Call),
+        (sync.UsageRecorder, imprest_client.UsageRecorder),
+    ],
+)
+def test_nothing_is_missing(facade: type, inner: type) -> None:
+    def public(cls: type) -> dict[str, Any]:
+        return {name: value for name, value in inspect.getmembers(cls) if not name.startswith("_")}
+
+    theirs, mine = public(inner), public(facade)
+    attributes = {"reservation", "receipt", "is_spooled"}  # of calls; no members of their class
+    assert theirs.keys() == mine.keys() - attributes
+    for name, member in theirs.items():
+        if inspect.isfunction(member):
+            assert inspect.signature(mine[name]).parameters.keys() == inspect.signature(member).parameters.keys(), name
+            assert mine[name].__doc__, name
+
+
+def test_a_call(admin: sync.AdminClient, controller: sync.CallController) -> None:
+    with controller.call("acme", 2, call_id="c-1", heartbeat=NEVER) as call:
+        call.used("0.25")
+        call.add("0.1")
+        assert call.used_so_far == Decimal("0.35")
+        assert admin.get_balance("acme").held == 2
+        assert (call.reservation.call_id, call.ending, call.is_spooled) == ("c-1", None, False)
+    assert call.receipt is not None
+    assert admin.get_balance("acme").wallet == Decimal("9.65")
+    with controller.call("acme", 2, heartbeat=NEVER) as call:
+        call.void("wrong number")
+    assert admin.get_reservation(call.reservation_id).state is ReservationState.VOIDED
+    with pytest.raises(InsufficientFunds), controller.call("acme", 11):
+        raise AssertionError("the block must not run")
+
+
+def test_an_exception_gives_nothing_away(admin: sync.AdminClient, controller: sync.CallController) -> None:
+    with pytest.raises(ZeroDivisionError), controller.call("acme", 2, heartbeat=NEVER) as call:  # noqa: PT012
+        call.used(1)
+        raise ZeroDivisionError
+    assert (admin.get_balance("acme").wallet, admin.get_balance("acme").held) == (9, 0)
+
+
+def test_the_ending_is_told_in_a_thread_that_may_use_clients(
+    admin: sync.AdminClient, controller: sync.CallController
+) -> None:
+    told = threading.Event()
+    heard: list[tuple[Ending, Decimal]] = []
+
+    def on_ending(ending: Ending) -> None:
+        heard.append((ending, admin.get_balance("acme").wallet))
+        told.set()
+
+    with controller.call("acme", 2, heartbeat=NEVER, on_ending=on_ending) as call:
+        admin.freeze_account("acme")
+        call.used(1)
+        assert call.wait_ending().reason == "ACCOUNT_FROZEN"
+        assert told.wait(10)
+    assert [(ending.reason, wallet) for ending, wallet in heard] == [("ACCOUNT_FROZEN", 10)]
+
+
+def test_an_agent(server: FakeImprest, admin: sync.AdminClient, tmp_path: Path) -> None:
+    held = admin.reserve("acme", 2).reservation.reservation_id
+    with sync.AgentClient(server.target, currency="USD", spool=tmp_path / "spool.db") as agent:
+        with agent.join(held, heartbeat=NEVER) as call:
+            call.used(1)
+        with agent.recorder() as recorder:
+            recorder.charge("acme", 1)
+            assert recorder.flush(10) == 0
+            assert recorder.pending_count == 0
+        other = admin.reserve("acme", 2).reservation.reservation_id
+        with server.outage():
+            assert agent.with_timeout(0.1).hang_up(other, 1) is None
+        assert agent.flush(10) == 0
+    with Spool(tmp_path / "spool.db") as spool:
+        assert spool.count(SpoolState.PENDING) == 0
+    assert admin.get_balance("acme").wallet == 7
+
+
+def test_threads_share_a_client(admin: sync.AdminClient) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: admin.charge("acme", "0.1", idempotency_key=str(number % 50)), range(100)))
+    assert admin.get_balance("acme").wallet == 5
+
+
+def test_errors_come_through(server: FakeImprest, admin: sync.AdminClient) -> None:
+    with server.outage(), pytest.raises(Unavailable):
+        admin.with_timeout(0.1).get_balance("acme")
+
+
+def test_lists_are_read_page_by_page(server: FakeImprest, admin: sync.AdminClient) -> None:
+    for _ in range(4):
+        admin.grant_credit("acme", 1)
+    server.rpcs.clear()
+    statement = admin.list_transactions("acme", page_size=2)
+    assert [next(statement).seq, next(statement).seq] == [1, 2]
+    assert server.rpcs == ["ListTransactions"]
+    assert [transaction.seq for transaction in statement] == [3, 4, 5]
+
+
+def test_the_loop_cannot_wait_for_itself(admin: sync.AdminClient) -> None:
+    async def nested() -> None:
+        admin.get_balance("acme")
+
+    with pytest.raises(RuntimeError, match="event loop that works for it"):
+        LOOP.run(nested())
+
+
+async def test_a_coroutine_may_use_one_in_a_thread(server: FakeImprest, admin: sync.AdminClient) -> None:
+    async with imprest_client.AdminClient(server.target) as other:
+        mine, theirs = await asyncio.gather(asyncio.to_thread(admin.get_balance, "acme"), other.get_balance("acme"))
+    assert mine.wallet == theirs.wallet == 10
