@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from imprest_server.core.errors import ImprestError
 from imprest_server.core.ids import AccountKey
+from imprest_server.core.values import value
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger import store
 from imprest_server.ledger.model import TransactionKind
@@ -17,7 +17,7 @@ from imprest_server.ledger.working_set import Ledger, Terms
 from imprest_server.posting.stats import EngineStats
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Postponed:
     """Not decided yet: the account has more due holds than one batch expires. Submit it again."""
 
