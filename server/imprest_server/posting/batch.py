@@ -39,10 +39,11 @@ async def run_batch(
     Every due hold of the accounts they touch expires first. A denial is a result, not a failure. Raises
     psycopg.Error, or what a bug raises: then nothing was decided, and the caller must roll back.
     """
-    loaded = await store.load(conn, wanted_by(requests), terms, due_limit, lock_timeout_ms)
-    stats.lock_wait.observe(loaded.lock_wait_s)
-    results = fold(loaded, requests)
-    await store.write(conn, loaded)
+    async with conn.pipeline():
+        loaded = await store.load(conn, wanted_by(requests), terms, due_limit, lock_timeout_ms)
+        stats.lock_wait.observe(loaded.lock_wait_s)
+        results = fold(loaded, requests)
+        await store.write(conn, loaded)
     return results
 
 
