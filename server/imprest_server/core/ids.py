@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 import time
 from typing import NewType
@@ -25,6 +26,8 @@ AccountKey = tuple[TenantId, AccountId]
 RESERVATION_PREFIX = "rsv_"
 TRANSACTION_PREFIX = "txn_"
 ACCOUNT_PREFIX = "acc_"
+
+_DIGITS = re.compile("[0-9a-f]{32}")
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
 _RANDOM_BITS = 0x0FFF_3FFF_FFFF_FFFF_FFFF
@@ -94,6 +97,6 @@ def parse_transaction_id(text: str) -> TransactionId | None:
 
 def _parse(text: str, prefix: str) -> UUID | None:
     digits = text[len(prefix) :]
-    if not text.startswith(prefix) or len(digits) != 32 or not set(digits) <= set("0123456789abcdef"):
+    if not text.startswith(prefix) or not _DIGITS.fullmatch(digits):
         return None
-    return UUID(hex=digits)
+    return UUID(int=int(digits, 16))
