@@ -38,7 +38,7 @@ THING = Row[Thing](
         Column("count", lambda t: t.count, "count", Look.NUMBER),
         Column("is_open", lambda t: t.is_open, "open"),
         Column("labels", lambda t: t.labels, "labels"),
-        Column("born", lambda t: t.born, "born", Look.TIME),
+        Column("born", lambda t: t.born, "born"),
     ),
     lambda t: t.code,
 )

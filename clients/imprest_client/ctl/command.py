@@ -43,7 +43,9 @@ COMMON: dict[str, Any] = {
     ],
     "timeout_s": Annotated[
         float | None,
-        typer.Option("--timeout", help="Seconds to wait for the server, retries included.", rich_help_panel=_PANEL),
+        typer.Option(
+            "--timeout", min=0.001, help="Seconds to wait for the server, retries included.", rich_help_panel=_PANEL
+        ),
     ],
     "json": Annotated[bool, typer.Option("--json", help="JSON for machines.", rich_help_panel=_PANEL)],
     "csv": Annotated[bool, typer.Option("--csv", help="CSV for machines.", rich_help_panel=_PANEL)],

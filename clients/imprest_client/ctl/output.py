@@ -48,7 +48,6 @@ class Look(StrEnum):
     ID = "id"
     MONEY = "money"
     NUMBER = "number"
-    TIME = "time"
     STATE = "state"
 
 

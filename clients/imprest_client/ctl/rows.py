@@ -44,8 +44,8 @@ ACCOUNT: Final = Row[Account](
         Column("low_balance_threshold", lambda a: a.low_balance_threshold, "low balance below", Look.MONEY),
         Column("time_zone", lambda a: a.time_zone, "time zone"),
         Column("labels", lambda a: a.labels, "labels"),
-        Column("create_time", lambda a: a.create_time, "created", Look.TIME),
-        Column("update_time", lambda a: a.update_time, "updated", Look.TIME),
+        Column("create_time", lambda a: a.create_time, "created"),
+        Column("update_time", lambda a: a.update_time, "updated"),
     ),
     lambda a: a.currency_code,
 )
@@ -69,7 +69,7 @@ BALANCE: Final = Row[Balance](
         Column("available", lambda b: b.available, "available", Look.MONEY),
         Column("receivable", lambda b: b.receivable, "receivable", Look.MONEY),
         Column("credit_limit", lambda b: b.credit_limit, "credit limit", Look.MONEY),
-        Column("as_of", lambda b: b.as_of, "as of", Look.TIME),
+        Column("as_of", lambda b: b.as_of, "as of"),
     ),
     lambda b: b.currency_code,
 )
@@ -80,7 +80,7 @@ PAST_BALANCE: Final = Row[PastBalance](
         Column("currency_code", lambda b: b.currency_code),
         Column("wallet", lambda b: b.wallet, "wallet", Look.MONEY),
         Column("receivable", lambda b: b.receivable, "receivable", Look.MONEY),
-        Column("as_of", lambda b: b.as_of, "as of", Look.TIME),
+        Column("as_of", lambda b: b.as_of, "as of"),
     ),
     lambda b: b.currency_code,
 )
@@ -98,9 +98,9 @@ RESERVATION: Final = Row[Reservation](
         Column("used_so_far", lambda r: r.used_so_far, "used so far", Look.MONEY),
         Column("on_expiry", lambda r: r.on_expiry, "on expiry"),
         Column("labels", lambda r: r.labels, "labels"),
-        Column("create_time", lambda r: r.create_time, "created", Look.TIME),
-        Column("expire_time", lambda r: r.expire_time, "due", Look.TIME),
-        Column("end_time", lambda r: r.end_time, "ended", Look.TIME),
+        Column("create_time", lambda r: r.create_time, "created"),
+        Column("expire_time", lambda r: r.expire_time, "due"),
+        Column("end_time", lambda r: r.end_time, "ended"),
         Column("late", lambda r: r.late, "late"),
     ),
     lambda r: r.currency_code,
@@ -120,7 +120,7 @@ RESERVATION_LIST: Final = RESERVATION.titled(
 TRANSACTION: Final = Row[Transaction](
     (
         Column("seq", lambda t: t.seq, "seq", Look.NUMBER),
-        Column("create_time", lambda t: t.create_time, "time", Look.TIME),
+        Column("create_time", lambda t: t.create_time, "time"),
         Column("kind", lambda t: t.kind, "kind"),
         Column("account_id", lambda t: t.account_id),
         Column("currency_code", lambda t: t.currency_code),
@@ -133,7 +133,7 @@ TRANSACTION: Final = Row[Transaction](
         Column("transaction_id", lambda t: t.transaction_id, "transaction", Look.ID),
         Column("reservation_id", lambda t: t.reservation_id),
         Column("labels", lambda t: t.labels),
-        Column("effective_time", lambda t: t.effective_time, look=Look.TIME),
+        Column("effective_time", lambda t: t.effective_time),
         Column("postings", lambda t: [{"debit": p.debit, "credit": p.credit, "amount": p.amount} for p in t.postings]),
         Column("chain_hash", lambda t: t.chain_hash),
     ),
@@ -170,7 +170,7 @@ class PostingLine:
 POSTING: Final = Row[PostingLine](
     (
         Column("seq", lambda p: p.transaction.seq, "seq", Look.NUMBER),
-        Column("create_time", lambda p: p.transaction.create_time, "time", Look.TIME),
+        Column("create_time", lambda p: p.transaction.create_time, "time"),
         Column("kind", lambda p: p.transaction.kind, "kind"),
         Column("debit", lambda p: p.debit, "debit"),
         Column("credit", lambda p: p.credit, "credit"),

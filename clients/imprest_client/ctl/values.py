@@ -184,10 +184,10 @@ E = TypeVar("E", bound=StrEnum)
 
 def parse_choice(kind: type[E], text: str, what: str) -> E:
     """A member of an enum by its name in any case, with - for _. Raises UsageError for another name."""
-    try:
-        return next(member for member in kind if _choice(member) == text.lower().replace("_", "-") in choices(kind))
-    except StopIteration:
-        raise UsageError(f"{text!r} is no {what}", hint=f"choose from {', '.join(choices(kind))}") from None
+    chosen = text.lower().replace("_", "-")
+    if chosen not in choices(kind):
+        raise UsageError(f"{text!r} is no {what}", hint=f"choose from {', '.join(choices(kind))}")
+    return next(member for member in kind if _choice(member) == chosen)
 
 
 def choices(kind: type[E]) -> list[str]:
