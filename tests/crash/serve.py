@@ -63,6 +63,10 @@ class Serve:
         self._process.send_signal(signal.SIGTERM)
         return self._ended()
 
+    def wait(self) -> int:
+        """Wait until it ends by itself; its exit status."""
+        return self._ended()
+
     def restart(self) -> None:
         """kill -9, then start it again."""
         self.kill()
@@ -75,13 +79,14 @@ class Serve:
     def _ended(self) -> int:
         process, self._process = self._process, None
         assert process is not None and process.stdout is not None
-        process.stdout.close()
         try:
             return process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             raise
+        finally:
+            process.stdout.close()  # not before: it tells that it stops
 
     def __enter__(self) -> Self:
         self.start()
