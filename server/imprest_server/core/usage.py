@@ -60,3 +60,9 @@ class RatedLine:
     cost_version: UUID | None
     match: str
     duplicate: bool = False
+
+
+def format_decimal(value: Decimal) -> str:
+    """Plain notation without zeros at the end, the same for equal numbers; exact."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

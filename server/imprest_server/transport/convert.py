@@ -30,6 +30,7 @@ from imprest_server.core.ids import (
     parse_transaction_id,
 )
 from imprest_server.core.money import NANOS_PER_UNIT, Money, check_range
+from imprest_server.core.usage import format_decimal
 from imprest_server.ledger.validation import check_account_id
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -90,8 +91,7 @@ def parse_decimal(request: Message, field: str, path: str = "") -> Decimal | Non
 
 def to_decimal(value: Decimal) -> DecimalMessage:
     """A number in plain notation, without zeros at its end."""
-    text = f"{value:f}"
-    return DecimalMessage(value=text.rstrip("0").rstrip(".") if "." in text else text)
+    return DecimalMessage(value=format_decimal(value))
 
 
 # ── times ────────────────────────────────────────────────────────────────────────────────────────────
