@@ -58,7 +58,7 @@ CREATE TABLE price_versions (
 );
 """
 
-# No foreign key to the version: thousands of prices are inserted before the tenant's row is locked, their version after.
+# No foreign key to the version: thousands of prices are inserted before the tenant's row is locked, and it after them.
 _PRICES = """
 CREATE TABLE prices (
     tenant_id          text            NOT NULL,

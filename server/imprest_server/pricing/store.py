@@ -10,13 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import TupleRow, tuple_row
 
-from imprest_server.core.ids import AccountId, TenantId
+from imprest_server.core.ids import TenantId
 from imprest_server.db.arrays import array, text, uuid
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.pricing.model import (
