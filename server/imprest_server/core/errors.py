@@ -106,6 +106,16 @@ class ExternalReferenceUsed(StoredDenial):
 
 
 @dataclass(eq=False)
+class UsageLineReused(StoredDenial):
+    """Call {call_id} of account {account_id} has a usage line {line_id} with different content."""
+
+    account_id: str
+    call_id: str
+    line_id: str
+    reason: ClassVar[str] = "USAGE_LINE_REUSED"
+
+
+@dataclass(eq=False)
 class AccountExists(StoredDenial):
     """Account {account_id} exists already."""
 
