@@ -128,6 +128,14 @@ class AccountExists(StoredDenial):
     reason: ClassVar[str] = "ACCOUNT_EXISTS"
 
 
+@dataclass(eq=False)
+class PriceBookExists(ImprestError):
+    """Price book {price_book_id} exists already."""
+
+    price_book_id: str
+    reason: ClassVar[str] = "PRICE_BOOK_EXISTS"
+
+
 # ── business denials: the state of the books forbids it ──────────────────────────────────────────────
 
 
