@@ -53,6 +53,7 @@ _OPERATIONS: dict[str, type[Operation]] = {
     "commit": operations.Commit,
     "void": operations.Void,
     "charge": operations.Charge,
+    "record_usage": operations.RecordUsage,
     "refund": operations.Refund,
 }
 _MONEY = frozenset(["amount", "min_amount", "payment_fee", "new_total", "used"])
