@@ -1,0 +1,120 @@
+"""Prices for tests: of the scenarios' units, in memory and in a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import psycopg
+
+from imprest_server.core.ids import AccountId, TenantId, uuid7
+from imprest_server.core.usage import UsageLine, UsageReport
+from imprest_server.ledger.operations import Operation
+from imprest_server.ledger.rules import bases
+from imprest_server.ledger.working_set import Ledger
+from imprest_server.posting.prices import BatchPrices
+from imprest_server.pricing import store
+from imprest_server.pricing.model import (
+    Assignment,
+    BookSide,
+    Price,
+    PriceBook,
+    PriceBookId,
+    PriceVersion,
+    PriceVersionId,
+)
+from imprest_server.pricing.rules import Catalog, Payer, PriceTable, Tariff
+from tests.scenarios.contract import UNIT_COST, UNIT_METER, UNIT_PRICE
+
+TENANT = TenantId("default")
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+SALE, COST = BookSide.SALE, BookSide.COST
+
+
+def unit(price: Decimal | str, meter: str = UNIT_METER, **fields: object) -> Price:
+    """A price per unit."""
+    return Price(meter=meter, unit_price=Decimal(price), **fields)  # type: ignore[arg-type]
+
+
+def units(quantity: Decimal | str | int, line_id: str = "", meter: str = UNIT_METER, **fields: object) -> UsageReport:
+    """A report of one line."""
+    line = UsageLine(meter=meter, quantity=Decimal(quantity), line_id=line_id)
+    return UsageReport(lines=(line,), **fields)  # type: ignore[arg-type]
+
+
+class MemoryPrices:
+    """One tenant's default books, in memory; each publication is an epoch."""
+
+    def __init__(self) -> None:
+        self.catalog = Catalog()
+        self.tables: dict[PriceVersionId, PriceTable] = {}
+
+    def publish(self, side: BookSide, prices: Iterable[Price], effective_time: datetime = LONG_AGO) -> None:
+        """A new version of the side's book, which is the tenant's default."""
+        book = PriceBook(
+            tenant_id=TENANT, price_book_id=PriceBookId(side), side=side, currency_code="USD", create_time=LONG_AGO
+        )
+        epoch = self.catalog.epoch + 1
+        version = _version(book, len(self.tables) + 1, epoch, effective_time)
+        assignment = _default(book, epoch)
+        self.tables[version.version_id] = PriceTable(prices)
+        self.catalog.add([book], [version], [assignment], epoch=epoch)
+
+    def rating(self, ledger: Ledger, operations: Sequence[Operation], now: datetime) -> BatchPrices:
+        """What the operations are rated by."""
+        tariffs = {}
+        for account, basis in (needed for op in operations for needed in bases(ledger, op, now)):
+            payer = Payer(
+                account.tenant_id,
+                account.account_id,
+                account.parent_account_id,
+                account.currency_code,
+                account.time_zone,
+            )
+            epoch = self.catalog.epoch if basis.epoch is None else basis.epoch
+            chains = self.catalog.chains(payer, epoch, basis.price_time)
+            tariffs[account.key, basis.epoch, basis.price_time] = Tariff(chains, self.tables)
+        return BatchPrices(tariffs, {TENANT: self.catalog.epoch})
+
+
+UNIT_PRICES = MemoryPrices()
+UNIT_PRICES.publish(SALE, [unit(UNIT_PRICE)])
+UNIT_PRICES.publish(COST, [unit(UNIT_COST)])
+
+
+def publish(
+    owner_dsn: str,
+    side: BookSide,
+    prices: Iterable[Price],
+    *,
+    book: str | None = None,
+    currency_code: str = "USD",
+    account_id: AccountId | None = None,
+    effective_time: datetime = LONG_AGO,
+) -> PriceVersionId:
+    """Publish a version of a book; a new book is made, and assigned to the account or as the tenant's default."""
+    raise NotImplementedError
+
+
+def _version(book: PriceBook, number: int, epoch: int, effective_time: datetime) -> PriceVersion:
+    return PriceVersion(
+        price_book_id=book.price_book_id,
+        version_id=PriceVersionId(uuid7()),
+        number=number,
+        epoch=epoch,
+        effective_time=effective_time,
+        create_time=LONG_AGO,
+    )
+
+
+def _default(book: PriceBook, epoch: int) -> Assignment:
+    return Assignment(
+        side=book.side,
+        currency_code=book.currency_code,
+        account_id=None,
+        price_book_id=book.price_book_id,
+        epoch=epoch,
+        effective_time=LONG_AGO,
+    )
