@@ -7,7 +7,7 @@ status codes. Code below transport raises only these, or exceptions that mean a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -48,6 +48,20 @@ class InvalidArgument(ImprestError):
     field: str
     problem: str
     reason: ClassVar[str] = "INVALID_ARGUMENT"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        #: Every bad field with what is wrong with it, first the one in the message.
+        self.violations = [(self.field, self.problem)]
+
+    @classmethod
+    def of(cls, violations: Sequence[tuple[str, str]]) -> InvalidArgument:
+        """One error for all the problems (field, problem) found, at least one."""
+        field, problem = violations[0]
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        error = cls(field=field, problem=problem + more)
+        error.violations = list(violations)
+        return error
 
 
 @dataclass(eq=False)
@@ -171,6 +185,20 @@ class CurrencyMismatch(StoredDenial):
     account_currency_code: str
     currency_code: str
     reason: ClassVar[str] = "CURRENCY_MISMATCH"
+
+
+@dataclass(eq=False)
+class PriceNotFound(StoredDenial):
+    """There is no {side} {missing} for meter {meter}, provider "{provider}", model "{model}", destination
+    "{destination}"."""
+
+    side: str
+    missing: str
+    meter: str
+    provider: str
+    model: str
+    destination: str
+    reason: ClassVar[str] = "PRICE_NOT_FOUND"
 
 
 @dataclass(eq=False)
