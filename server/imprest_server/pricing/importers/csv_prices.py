@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -21,15 +20,15 @@ COLUMNS = (
     "margin_percent", "markup", "source", "date",
 )  # fmt: skip
 
-_MAX_PROBLEMS = 20
-_DATED = re.compile(r"(.+), (\d{4}-\d\d-\d\d)", re.DOTALL)
+#: A file with more bad lines than this has one mistake everywhere.
+_MAX_PROBLEMS = 100
 
 Row = Mapping[str, str]
 _T = TypeVar("_T")
 
 
 def read_csv(text: str) -> Imported:
-    """Read prices; raises InvalidArgument that names every line with a problem (the first 20), else reads all."""
+    """Read prices, all or none; raises InvalidArgument with a violation for every line that has a problem."""
     rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     prices: dict[PriceKey, Price] = {}
     problems: list[str] = []
@@ -54,9 +53,7 @@ def read_csv(text: str) -> Imported:
     if columns is None and not problems:
         problems.append("empty: the first line names the columns")
     if problems:
-        more = len(problems) - _MAX_PROBLEMS
-        shown = problems[:_MAX_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])
-        raise InvalidArgument(field="content", problem="; ".join(shown))
+        raise InvalidArgument.of([("content", problem) for problem in problems[:_MAX_PROBLEMS]])
     return Imported(prices=tuple(prices.values()))
 
 
@@ -163,17 +160,24 @@ def _tier(text: str) -> Tier:
 def _source(source: str, day: str) -> str:
     if not day:
         return source
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII):
+    if not _is_day(day):
         raise ValueError(f"date: {day!r} is not a day as in 2026-03-31")
-    _named("date", date.fromisoformat, day)
     return f"{source}, {day}" if source else day
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _cells(price: Price) -> Row:
-    dated = _DATED.fullmatch(price.source)
+    source, _, day = price.source.rpartition(", ")
+    dated = bool(source) and _is_day(day)
     explicit = not price.tiers and not price.derived
     return {
         "meter": price.meter,
@@ -192,8 +196,8 @@ def _cells(price: Price) -> Row:
         "free_quantity": _unless_zero(price.free_quantity),
         "margin_percent": _unless_none(price.margin_percent),
         "markup": _unless_none(price.markup),
-        "source": dated[1] if dated else price.source,
-        "date": dated[2] if dated else "",
+        "source": source if dated else price.source,
+        "date": day if dated else "",
     }
 
 
