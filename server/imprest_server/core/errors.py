@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
+MAX_VIOLATIONS = 25
+
 
 @dataclass(eq=False)
 class ImprestError(Exception):
@@ -56,11 +58,14 @@ class InvalidArgument(ImprestError):
 
     @classmethod
     def of(cls, violations: Sequence[tuple[str, str]]) -> InvalidArgument:
-        """One error for all the problems (field, problem) found, at least one."""
+        """One error for all the problems (field, problem) found, at least one; it carries the first 25.
+
+        A status travels in the trailers of a call, where there is room for a few kilobytes.
+        """
         field, problem = violations[0]
         more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
         error = cls(field=field, problem=problem + more)
-        error.violations = list(violations)
+        error.violations = list(violations[:MAX_VIOLATIONS])
         return error
 
 

@@ -5,15 +5,18 @@ formula: a price as integer arithmetic · rating: a report's lines · estimates:
 a call's share of infrastructure and fees · checks: what may be published and reported.
 """
 
-from imprest_server.pricing.rules.allocations import allocate
+from imprest_server.pricing.rules.allocations import Allocation, allocate
 from imprest_server.pricing.rules.catalog import Catalog, Chains, InForce, Payer
-from imprest_server.pricing.rules.checks import check_prices, check_usage, differences
+from imprest_server.pricing.rules.checks import check_prices, differences, price_problems
+from imprest_server.pricing.rules.counters import counter_keys, month_of
 from imprest_server.pricing.rules.estimates import affordable_duration
 from imprest_server.pricing.rules.matching import PriceTable, explain
-from imprest_server.pricing.rules.rating import Rated, Rounding, counter_keys, month_of, rate
+from imprest_server.pricing.rules.rating import Rated, Rounding, rate
 from imprest_server.pricing.rules.tariff import Tariff
+from imprest_server.pricing.rules.usage_checks import check_usage
 
 __all__ = [
+    "Allocation",
     "Catalog",
     "Chains",
     "InForce",
@@ -30,5 +33,6 @@ __all__ = [
     "differences",
     "explain",
     "month_of",
+    "price_problems",
     "rate",
 ]

@@ -1,27 +1,32 @@
 """A price compiled to integers: quantities in, exact amounts out.
 
-Quantities are integers of 10**-18 of the meter's unit, or of a given fraction of that (`fraction`, for quantities
-scaled by a ratio); amounts are numerators of nanos over the formula's denominator. Nothing here rounds.
+Quantities are integers of 10**-18 of the meter's unit; amounts are numerators of nanos over the formula's
+`denominator`. Nothing here rounds.
+
+A line of quantity 0 costs nothing at all: no connect fee, no minimum, no package. Of a month's free quantity every
+unit is free wherever it falls into the tiers; a line of free units alone costs its connect fee and meets no minimum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, Self
 
 from imprest_server.pricing.model import ChargeModel, Price
 
-QUANTITY_SCALE: Final = 10**18
-_PRICE_SCALE: Final = 10**18
-#: Money is in nanos: a price's integer at _PRICE_SCALE is this many times too large.
-_PER_NANO: Final = _PRICE_SCALE // 10**9
+#: Prices and quantities have at most 18 decimals.
+SCALE: Final = 10**18
+#: Money is in nanos: a price's integer is this many times too large.
+_PER_NANO: Final = SCALE // 10**9
 
 
 def scaled(value: Decimal) -> int:
     """A decimal with at most 18 decimals as an integer of 10**-18. Raises ValueError for one with more."""
     numerator, denominator = value.as_integer_ratio()
-    factor, rest = divmod(QUANTITY_SCALE, denominator)
+    factor, rest = divmod(SCALE, denominator)
     if rest:
         raise ValueError(f"{value} has more than 18 decimals")
     return numerator * factor
@@ -29,10 +34,11 @@ def scaled(value: Decimal) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Tier:
-    """(lower, upper] of the month's quantity; amounts over the formula's denominator."""
+    """(lower, upper] of the month's quantity; it is charged from `start` on, where neither below nor free."""
 
     lower: int
     upper: int | None
+    start: int
     unit: int
     flat_fee: int
 
@@ -44,76 +50,80 @@ class Formula:
         "_connect_fee",
         "_first",
         "_free",
+        "_lump",
+        "_margin",
         "_maximum",
         "_minimum",
         "_minimum_quantity",
         "_model",
         "_next",
-        "_package",
         "_plain",
         "_tiers",
         "_unit",
+        "_whole_quantities",
         "counted",
         "denominator",
         "derived",
-        "margin_denominator",
-        "margin_numerator",
-        "rounds_quantity",
     )
 
-    def __init__(self, price: Price, fraction: int = 1) -> None:
-        per_quantity = scaled(price.per_quantity)
-        #: An amount is quantity × unit price: unit prices count as they are, lump sums times this.
-        lump = fraction * per_quantity
-        self.denominator = _PER_NANO * lump
-
-        def amount(value: Decimal | None) -> int | None:
-            return None if value is None else scaled(value) * lump
-
-        def quantity(value: Decimal | None) -> int | None:
-            return None if value is None else scaled(value) * fraction
-
-        self._model = price.charge_model
+    def __init__(self, price: Price) -> None:
+        # An amount is quantity × unit price / per_quantity: so unit prices count as they are, and sums of money,
+        # such as the connect fee, times `_lump`, which is also the size of a package.
+        self._lump = scaled(price.per_quantity)
+        self.denominator = _PER_NANO * self._lump
         self.derived = price.derived
         self.counted = price.counted
+        self._model = price.charge_model
         self._unit = scaled(price.unit_price if price.markup is None else price.markup)
         if self._model in (ChargeModel.PACKAGE, ChargeModel.FLAT):
-            self._unit *= lump
-        self._package = lump
-        self._first = quantity(price.increment_first)
-        self._next = quantity(price.increment_next)
-        self._minimum_quantity = quantity(price.minimum_quantity) or 0
-        self._free = quantity(price.free_quantity) or 0
-        self._connect_fee = amount(price.connect_fee) or 0
-        self._minimum = amount(price.minimum_charge)
-        self._maximum = amount(price.maximum_charge)
-        self._tiers = self._compile_tiers(price, fraction, lump)
-        self.rounds_quantity = self._first is not None or self._minimum_quantity > 0
+            self._unit *= self._lump
+        self._first = _optional(price.increment_first)
+        self._next = _optional(price.increment_next)
+        self._minimum_quantity = scaled(price.minimum_quantity)
+        self._free = scaled(price.free_quantity)
+        self._connect_fee = scaled(price.connect_fee) * self._lump
+        self._minimum = _optional(price.minimum_charge, self._lump)
+        self._maximum = _optional(price.maximum_charge, self._lump)
+        self._margin = 100 * SCALE + (_optional(price.margin_percent) or 0)
+        self._tiers = tuple(_tiers(price, self._free, self._lump))
+        self._whole_quantities = self._first is None and not self._minimum_quantity
         self._plain = (
             self._model is ChargeModel.PER_UNIT
-            and not self.derived
             and not self._free
             and not self._connect_fee
             and self._minimum is None
             and self._maximum is None
         )
-        margin = Decimal(0) if price.margin_percent is None else price.margin_percent
-        self.margin_numerator = 100 * _PRICE_SCALE + scaled(margin)
-        self.margin_denominator = 100 * _PRICE_SCALE
 
-    @staticmethod
-    def _compile_tiers(price: Price, fraction: int, lump: int) -> tuple[_Tier, ...]:
-        tiers: list[_Tier] = []
-        lower = 0
-        for tier in price.tiers:
-            upper = None if tier.up_to is None else scaled(tier.up_to) * fraction
-            tiers.append(_Tier(lower, upper, scaled(tier.unit_price), scaled(tier.flat_fee) * lump))
-            lower = upper or 0
-        return tuple(tiers)
+    def refined(self, factor: int) -> Self:
+        """The same price for quantities that are integers of 10**-18 / `factor`."""
+        new = copy(self)
+        new.denominator *= factor
+        new._lump *= factor
+        if self._model in (ChargeModel.PACKAGE, ChargeModel.FLAT):
+            new._unit *= factor
+        new._first = None if self._first is None else self._first * factor
+        new._next = None if self._next is None else self._next * factor
+        new._minimum_quantity *= factor
+        new._free *= factor
+        new._connect_fee *= factor
+        new._minimum = None if self._minimum is None else self._minimum * factor
+        new._maximum = None if self._maximum is None else self._maximum * factor
+        new._tiers = tuple(
+            _Tier(
+                tier.lower * factor,
+                None if tier.upper is None else tier.upper * factor,
+                tier.start * factor,
+                tier.unit,
+                tier.flat_fee * factor,
+            )
+            for tier in self._tiers
+        )
+        return new
 
     def billed(self, quantity: int) -> int:
         """The quantity after minimum and increments; 0 stays 0."""
-        if not self.rounds_quantity or not quantity:
+        if self._whole_quantities or not quantity:
             return quantity
         quantity = max(quantity, self._minimum_quantity)
         first, following = self._first, self._next
@@ -129,101 +139,112 @@ class Formula:
             return billed * self._unit
         if not billed:
             return 0
-        charged = billed
-        if self._free:
-            charged = min(billed, max(0, before + billed - self._free))
+        charged = min(billed, max(0, before + billed - self._free)) if self._free else billed
         match self._model:
             case ChargeModel.GRADUATED:
                 usage = self._integral(before + billed) - self._integral(before)
             case ChargeModel.VOLUME:
-                usage = self._at_tier(self._tier_of(before + billed), charged)
+                usage = _at_tier(self._tier_of(before + billed), charged)
+            case ChargeModel.PACKAGE:
+                usage = -(-charged // self._lump) * self._unit
+            case ChargeModel.FLAT:
+                usage = self._unit
             case _:
-                usage = self._usage(charged)
+                usage = charged * self._unit
         return self._bounded(usage, charged)
 
-    def most(self, billed: int, least_before: int, most_before: int) -> int:
-        """The highest amount of any quantity up to this one, billed from anywhere between the two positions.
-
-        Only VOLUME can get cheaper with more.
-        """
-        if self._model is not ChargeModel.VOLUME:
-            return self.amount(billed, most_before)
-        if not billed:
-            return 0
-        best = best_charged = 0
-        for tier in self._tiers:
-            end = most_before + billed
-            if tier.upper is not None:
-                end = min(end, tier.upper)
-            quantity = min(billed, end - least_before)
-            if least_before == most_before:
-                quantity = self._billable_up_to(quantity)
-                end = least_before + quantity
-            if quantity <= 0 or end <= tier.lower:
-                continue
-            charged = max(0, min(quantity, end - self._free))
-            best = max(best, self._at_tier(tier, charged))
-            best_charged = max(best_charged, charged)
-        return self._bounded(best, best_charged)
-
-    def _billable_up_to(self, quantity: int) -> int:
-        """The largest quantity that can be billed and is not above this one; 0 when there is none."""
-        if quantity < self.billed(1):
-            return 0
-        first, following = self._first, self._next
-        if first is None or following is None:
-            return quantity
-        return first + (quantity - first) // following * following
-
-    def _usage(self, charged: int) -> int:
-        match self._model:
-            case ChargeModel.PACKAGE:
-                return -(-charged // self._package) * self._unit
-            case ChargeModel.FLAT:
-                return self._unit
-            case _:
-                return charged * self._unit
-
-    def _integral(self, position: int) -> int:
-        """What the month's first `position` units cost; the free ones nothing."""
-        total = 0
-        for tier in self._tiers:
-            start = max(tier.lower, self._free)
-            if position <= start:
-                break
-            end = position if tier.upper is None else min(position, tier.upper)
-            if end > start:
-                total += tier.flat_fee + (end - start) * tier.unit
-        return total
-
-    def _tier_of(self, position: int) -> _Tier:
-        for tier in self._tiers:
-            if tier.upper is None or position <= tier.upper:
-                return tier
-        raise AssertionError("the last tier is open")
-
-    @staticmethod
-    def _at_tier(tier: _Tier, charged: int) -> int:
-        return charged * tier.unit + tier.flat_fee if charged else 0
-
-    def _bounded(self, usage: int, charged: int) -> int:
-        """With the connect fee, and within minimum and maximum; free units alone meet no minimum."""
-        usage += self._connect_fee
-        if charged and self._minimum is not None and usage < self._minimum:
-            usage = self._minimum
-        if self._maximum is not None and usage > self._maximum:
-            usage = self._maximum
-        return usage
-
     def from_cost(self, billed: int, cost: int, cost_denominator: int) -> tuple[int, int]:
-        """The derived amount, with its own denominator: margin on the cost, or the cost plus the markup."""
+        """The derived amount with its own denominator: the cost with margin, or with the markup."""
         if not billed:
             return 0, 1
-        share = cost_denominator * self.margin_denominator
-        denominator = self.denominator
-        amount = cost * self.margin_numerator * denominator + (billed * self._unit + self._connect_fee) * share
+        share = cost_denominator * 100 * SCALE
+        amount = cost * self._margin * self.denominator + (billed * self._unit + self._connect_fee) * share
         if self._minimum is not None:
             amount = max(amount, self._minimum * share)
         if self._maximum is not None:
             amount = min(amount, self._maximum * share)
-        return amount, denominator * share
+        return amount, self.denominator * share
+
+    def most(self, billed: int, least_before: int, most_before: int) -> int:
+        """The most that any quantity up to this one comes to, begun anywhere between the two positions of the month.
+
+        It never falls when a quantity or `most_before` grows. A price that gets cheaper with more is taken at its
+        dearest: VOLUME at every tier in reach, GRADUATED from every position in reach.
+        """
+        if not billed:
+            return 0
+        match self._model:
+            case ChargeModel.GRADUATED:
+                return max(self.amount(billed, s) for s in self._starts(billed, least_before, most_before))
+            case ChargeModel.VOLUME:
+                return self._most_of_tiers(billed, least_before, most_before)
+            case _:
+                return self.amount(billed, most_before)
+
+    def _starts(self, billed: int, least: int, most: int) -> Iterator[int]:
+        """The positions where an amount of this quantity can be highest: where it begins or ends at a tier's start."""
+        yield least
+        if least == most:
+            return
+        yield most
+        for tier in self._tiers:
+            for start in (tier.start, tier.start - billed, tier.start - billed + 1):
+                if least < start < most:
+                    yield start
+
+    def _most_of_tiers(self, billed: int, least: int, most: int) -> int:
+        best = 0
+        for tier in self._tiers:
+            end = most + billed if tier.upper is None else min(most + billed, tier.upper)
+            quantity = min(billed, end - least)
+            if least == most:
+                quantity = self._billable_up_to(quantity)
+                end = least + quantity
+            if quantity > 0 and end > tier.lower:
+                charged = max(0, min(quantity, end - self._free))
+                best = max(best, self._bounded(_at_tier(tier, charged), charged))
+        return best
+
+    def _billable_up_to(self, quantity: int) -> int:
+        """The largest billed quantity not above this one; 0 when there is none."""
+        if quantity < self.billed(1):
+            return 0
+        if self._first is None or self._next is None:
+            return quantity
+        return self._first + (quantity - self._first) // self._next * self._next
+
+    def _integral(self, position: int) -> int:
+        """What the month's first `position` units cost."""
+        total = 0
+        for tier in self._tiers:
+            if position <= tier.start:
+                continue
+            end = position if tier.upper is None else min(position, tier.upper)
+            if end > tier.start:
+                total += tier.flat_fee + (end - tier.start) * tier.unit
+        return total
+
+    def _tier_of(self, position: int) -> _Tier:
+        return next(tier for tier in self._tiers if tier.upper is None or position <= tier.upper)
+
+    def _bounded(self, usage: int, charged: int) -> int:
+        usage += self._connect_fee
+        if charged and self._minimum is not None:
+            usage = max(usage, self._minimum)
+        return usage if self._maximum is None else min(usage, self._maximum)
+
+
+def _optional(value: Decimal | None, factor: int = 1) -> int | None:
+    return None if value is None else scaled(value) * factor
+
+
+def _tiers(price: Price, free: int, lump: int) -> Iterator[_Tier]:
+    lower = 0
+    for tier in price.tiers:
+        upper = _optional(tier.up_to)
+        yield _Tier(lower, upper, max(lower, free), scaled(tier.unit_price), scaled(tier.flat_fee) * lump)
+        lower = upper or 0
+
+
+def _at_tier(tier: _Tier, charged: int) -> int:
+    return charged * tier.unit + tier.flat_fee if charged else 0

@@ -1,34 +1,33 @@
 """What a usage report costs: exact amounts, one rounding per line and side.
 
-Lines are rated in order. Lines that share a counter advance it one after the other.
+Lines are rated in order. Lines that share a month counter move it one after the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from enum import Enum
-from zoneinfo import ZoneInfo
 
 from imprest_server.core.money import check_range
 from imprest_server.core.usage import RatedLine, UsageReport
 from imprest_server.pricing.model import BookSide, CounterKey
 from imprest_server.pricing.rules.catalog import Payer
-from imprest_server.pricing.rules.formula import Formula, scaled
-from imprest_server.pricing.rules.matching import Entry
-from imprest_server.pricing.rules.tariff import Tariff
+from imprest_server.pricing.rules.counters import MonthCounters
+from imprest_server.pricing.rules.formula import scaled
+from imprest_server.pricing.rules.tariff import Match, Tariff
 
-# Wide enough for any amount that passes check_range, with 18 decimals; whatever would not be exact raises.
+# Wide enough for every amount within the range of Money, with 18 decimals; what would not be exact raises.
 _EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
 
 
 class Rounding(Enum):
     """How a line's exact amount becomes nanos, and what for.
 
-    HALF_EVEN: posted amounts. UP: quotes, of exactly this usage. UP_TO: estimates: the most that any usage up to this
-    one may come to, rounded up (only VOLUME prices make a difference: they can get cheaper with more).
+    HALF_EVEN: posted amounts. UP: quotes of exactly this usage. UP_TO: estimates, rounded up too, of the most that any
+    usage up to this one may come to (only tiers make a difference: more can be cheaper).
     """
 
     HALF_EVEN = "HALF_EVEN"
@@ -49,49 +48,6 @@ class Rated:
     advances: Mapping[CounterKey, Decimal]
 
 
-def month_of(at: datetime, time_zone: str) -> date:
-    """The first day of the calendar month that an instant falls into, in an IANA zone."""
-    local = at.astimezone(ZoneInfo(time_zone))
-    return date(local.year, local.month, 1)
-
-
-class MonthCounters:
-    """The month's quantities while a report is rated, as integers of 10**-18."""
-
-    __slots__ = ("_at", "_month", "_payer", "_stored", "moved")
-
-    def __init__(self, stored: Mapping[CounterKey, Decimal], payer: Payer, at: datetime) -> None:
-        self._stored = stored
-        self._payer = payer
-        self._at = at
-        self._month: date | None = None
-        self.moved: dict[CounterKey, int] = {}
-
-    def key(self, side: BookSide, entry: Entry) -> CounterKey:
-        """The counter of a price."""
-        if self._month is None:
-            self._month = month_of(self._at, self._payer.time_zone)
-        return CounterKey(self._payer.tenant_id, self._payer.account_id, self._month, side, entry.price.key)
-
-    def stored(self, key: CounterKey) -> int:
-        """Where the counter stood before this report."""
-        quantity = self._stored.get(key)
-        return 0 if quantity is None else scaled(quantity)
-
-
-def counter_keys(usage: UsageReport, tariff: Tariff, payer: Payer, at: datetime) -> tuple[CounterKey, ...]:
-    """The counters that rating this report reads, each once. Raises PriceNotFound."""
-    counters = MonthCounters({}, payer, at)
-    keys: dict[CounterKey, None] = {}
-    for line in usage.lines:
-        match = tariff.match(line)
-        if match.sale.formula.counted:
-            keys[counters.key(BookSide.SALE, match.sale)] = None
-        if match.cost is not None and match.cost.formula.counted:
-            keys[counters.key(BookSide.COST, match.cost)] = None
-    return tuple(keys)
-
-
 def rate(
     usage: UsageReport,
     tariff: Tariff,
@@ -100,10 +56,10 @@ def rate(
     at: datetime,
     rounding: Rounding,
 ) -> Rated:
-    """Price and cost of a report. `at` is when the usage was: it picks the month of the counters, nothing else.
+    """Price and cost of a report that has passed `check_usage`.
 
-    `counters` holds the month's quantities before the report; a missing one is 0. The report has passed
-    `checks.check_usage`. Raises PriceNotFound, and AmountOutOfRange.
+    `at` is when the usage was: it picks the month of the counters, nothing else. `counters` holds the month's
+    quantities before the report; a missing one is 0. Raises PriceNotFound, and AmountOutOfRange.
     """
     month = MonthCounters(counters, payer, at)
     up_to = rounding is Rounding.UP_TO
@@ -113,20 +69,8 @@ def rate(
     for line in usage.lines:
         match = tariff.match(line)
         quantity = scaled(line.quantity)
-        cost, cost_denominator = 0, 1
-        cost_entry, cost_link = match.cost, match.cost_link
-        if cost_entry is not None:
-            formula = cost_entry.formula
-            billed = formula.billed(quantity)
-            cost = _amount(formula, billed, month, BookSide.COST, cost_entry, up_to) * match.rate_numerator
-            cost_denominator = formula.denominator * match.rate_denominator
-        formula = match.sale.formula
-        billed = formula.billed(quantity)
-        if formula.derived:
-            price, price_denominator = formula.from_cost(billed, cost, cost_denominator)
-        else:
-            price = _amount(formula, billed, month, BookSide.SALE, match.sale, up_to)
-            price_denominator = formula.denominator
+        cost, cost_denominator = exact_cost(match, quantity, month, up_to)
+        price, price_denominator = exact_price(match, quantity, month, up_to, cost, cost_denominator)
         price_nanos = round_(price, price_denominator)
         cost_nanos = round_(cost, cost_denominator)
         total_price += price_nanos
@@ -138,31 +82,39 @@ def rate(
                 line=line,
                 price=price_nanos,
                 cost=cost_nanos,
-                exact_price=_exact(price, price_denominator),
-                exact_cost=_exact(cost, cost_denominator),
-                price_version=match.sale_link.version.version_id,
-                cost_version=None if cost_link is None else cost_link.version.version_id,
+                exact_price=shown(price, price_denominator),
+                exact_cost=shown(cost, cost_denominator),
+                price_version=match.price_version,
+                cost_version=match.cost_version,
                 match=match.words,
             )
         )
-    advances = {key: _decimal(moved) for key, moved in month.moved.items() if moved}
+    advances = {key: _unscaled(moved) for key, moved in month.moved.items() if moved}
     return Rated(tuple(lines), total_price, total_cost, advances)
 
 
-def _amount(formula: Formula, billed: int, month: MonthCounters, side: BookSide, entry: Entry, up_to: bool) -> int:
-    if not formula.counted:
-        return formula.amount(billed, 0)
-    key = month.key(side, entry)
-    stored = month.stored(key)
-    moved = month.moved.get(key, 0)
-    month.moved[key] = moved + billed
-    if up_to:
-        return formula.most(billed, stored, stored + moved)
-    return formula.amount(billed, stored + moved)
+def exact_cost(match: Match, quantity: int, month: MonthCounters, up_to: bool) -> tuple[int, int]:
+    """A line's cost in nanos of the payer's currency, as numerator and denominator; 0 when no COST book knows it."""
+    entry, formula = match.cost, match.cost_formula
+    if entry is None or formula is None:
+        return 0, 1
+    amount = month.amount(BookSide.COST, entry, formula, formula.billed(quantity), up_to)
+    return amount * match.rate_numerator, formula.denominator * match.rate_denominator
+
+
+def exact_price(
+    match: Match, quantity: int, month: MonthCounters, up_to: bool, cost: int, cost_denominator: int
+) -> tuple[int, int]:
+    """A line's price in nanos, as numerator and denominator; a derived one from the line's exact cost."""
+    formula = match.sale_formula
+    billed = formula.billed(quantity)
+    if formula.derived:
+        return formula.from_cost(billed, cost, cost_denominator)
+    return month.amount(BookSide.SALE, match.sale, formula, billed, up_to), formula.denominator
 
 
 def round_half_even(numerator: int, denominator: int) -> int:
-    """The nearest integer of a ratio that is not negative; a tie goes to the even one."""
+    """The nearest integer to a ratio that is not negative; of two, the even one."""
     quotient, remainder = divmod(numerator, denominator)
     twice = 2 * remainder
     return quotient + (1 if twice > denominator or (twice == denominator and quotient % 2) else 0)
@@ -173,10 +125,10 @@ def round_up(numerator: int, denominator: int) -> int:
     return -(-numerator // denominator)
 
 
-def _exact(numerator: int, denominator: int) -> Decimal:
-    """An amount in nanos as a decimal of the major unit, with 18 decimals."""
-    return _decimal(round_half_even(numerator * 10**9, denominator))
+def shown(numerator: int, denominator: int) -> Decimal:
+    """An amount in nanos as a decimal of the major unit, with 18 decimals, HALF_EVEN."""
+    return _unscaled(round_half_even(numerator * 10**9, denominator))
 
 
-def _decimal(scaled_value: int) -> Decimal:
-    return Decimal(scaled_value).scaleb(-18, _EXACT)
+def _unscaled(value: int) -> Decimal:
+    return Decimal(value).scaleb(-18, _EXACT)

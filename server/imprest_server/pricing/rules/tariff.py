@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from imprest_server.core.errors import PriceNotFound
 from imprest_server.core.usage import UsageLine
-from imprest_server.pricing.model import BookSide, PriceVersionId
-from imprest_server.pricing.rules.catalog import Chains, InForce
+from imprest_server.pricing.model import BookSide, Price, PriceVersionId
+from imprest_server.pricing.rules.catalog import ONE, Chains, InForce
+from imprest_server.pricing.rules.formula import Formula
 from imprest_server.pricing.rules.matching import Entry, PriceTable, explain
 
 
@@ -17,11 +19,32 @@ class Match:
     """What prices a line: the SALE price, the COST price if there is one, and the exchange rate of the cost."""
 
     sale: Entry
-    sale_link: InForce
+    sale_formula: Formula
+    price_version: PriceVersionId
     cost: Entry | None
-    cost_link: InForce | None
+    cost_formula: Formula | None
+    cost_version: PriceVersionId | None
     rate_numerator: int
     rate_denominator: int
+    words: str
+
+    def refined(self, factor: int) -> Match:
+        """The same for quantities that are integers of 10**-18 / `factor`."""
+        cost = self.cost_formula
+        return replace(
+            self,
+            sale_formula=self.sale_formula.refined(factor),
+            cost_formula=None if cost is None else cost.refined(factor),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A COST price alone, with the exchange rate from its book's currency to the payer's."""
+
+    price: Price
+    version_id: PriceVersionId
+    rate: Decimal
     words: str
 
 
@@ -29,6 +52,7 @@ class Match:
 _MAX_KEPT = 10_000
 
 _Step = tuple[InForce, PriceTable]
+_Found = tuple[InForce, Entry]
 
 
 class Tariff:
@@ -57,8 +81,15 @@ class Tariff:
             self._by_line[key] = match
         return match
 
-    def cost_entry(self, line: UsageLine) -> tuple[InForce, Entry] | None:
-        """The COST price of a line alone, for allocations. Raises PriceNotFound without an exchange rate."""
+    def cost(self, line: UsageLine) -> Cost | None:
+        """The COST price of a line alone. Raises PriceNotFound when it has no exchange rate."""
+        found = self._cost_of(line)
+        if found is None:
+            return None
+        link, entry = found
+        return Cost(entry.price, link.version.version_id, _rate(found), f"cost: {_words(line, link, entry)}")
+
+    def _cost_of(self, line: UsageLine) -> _Found | None:
         found = _first(self._cost, line)
         if found is not None and found[0].rate is None:
             raise _no_rate(found[0], line)
@@ -68,7 +99,7 @@ class Tariff:
         sale = _first(self._sale, line)
         if sale is None:
             raise _not_found(line, BookSide.SALE, "price")
-        cost = self.cost_entry(line)
+        cost = self._cost_of(line)
         if cost is None and sale[1].formula.derived:
             raise _not_found(line, BookSide.COST, "price")
         pair = (sale[1], None if cost is None else cost[1])
@@ -78,7 +109,7 @@ class Tariff:
         return match
 
 
-def _first(chain: tuple[_Step, ...], line: UsageLine) -> tuple[InForce, Entry] | None:
+def _first(chain: tuple[_Step, ...], line: UsageLine) -> _Found | None:
     for link, table in chain:
         entry = table.entry(line)
         if entry is not None:
@@ -86,15 +117,28 @@ def _first(chain: tuple[_Step, ...], line: UsageLine) -> tuple[InForce, Entry] |
     return None
 
 
-def _match(line: UsageLine, sale: tuple[InForce, Entry], cost: tuple[InForce, Entry] | None) -> Match:
-    words = f"price: {_words(line, *sale)}"
-    if cost is None:
-        return Match(sale[1], sale[0], None, None, 1, 1, f"{words}; cost: in no book")
+def _match(line: UsageLine, sale: _Found, cost: _Found | None) -> Match:
+    words = f"price: {_words(line, *sale)}; cost: {_words(line, *cost) if cost else 'in no book'}"
+    link, entry = sale
+    cost_link, cost_entry = cost or (None, None)
+    numerator, denominator = (ONE if cost is None else _rate(cost)).as_integer_ratio()
+    return Match(
+        sale=entry,
+        sale_formula=entry.formula,
+        price_version=link.version.version_id,
+        cost=cost_entry,
+        cost_formula=None if cost_entry is None else cost_entry.formula,
+        cost_version=None if cost_link is None else cost_link.version.version_id,
+        rate_numerator=numerator,
+        rate_denominator=denominator,
+        words=words,
+    )
+
+
+def _rate(cost: _Found) -> Decimal:
     rate = cost[0].rate
-    assert rate is not None
-    numerator, denominator = rate.as_integer_ratio()
-    words = f"{words}; cost: {_words(line, *cost)}"
-    return Match(sale[1], sale[0], cost[1], cost[0], numerator, denominator, words)
+    assert rate is not None  # _cost_of has seen to it
+    return rate
 
 
 def _words(line: UsageLine, link: InForce, entry: Entry) -> str:
