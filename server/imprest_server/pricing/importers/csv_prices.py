@@ -20,8 +20,6 @@ COLUMNS = (
     "margin_percent", "markup", "source", "date",
 )  # fmt: skip
 
-#: A file with more bad lines than this has one mistake everywhere.
-_MAX_PROBLEMS = 100
 
 Row = Mapping[str, str]
 _T = TypeVar("_T")
@@ -53,7 +51,7 @@ def read_csv(text: str) -> Imported:
     if columns is None and not problems:
         problems.append("empty: the first line names the columns")
     if problems:
-        raise InvalidArgument.of([("content", problem) for problem in problems[:_MAX_PROBLEMS]])
+        raise InvalidArgument.of([("content", problem) for problem in problems])
     return Imported(prices=tuple(prices.values()))
 
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from imprest_server.pricing.model import Price
-
-#: Prices and quantities have at most this many decimals, and as many digits as NUMERIC(38,18) holds before them.
-MAX_DECIMALS = 18
-MAX_WHOLE_DIGITS = 20
+from imprest_server.pricing.rules.checks import MAX_DECIMALS
+from imprest_server.pricing.rules.values import number_problem
 
 _NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
@@ -39,22 +37,9 @@ def number(text: str) -> Decimal:
     if not _NUMBER.fullmatch(text):
         raise ValueError(f"{text!r} is not a number")
     value = Decimal(text)
-    if not fits(value):
-        raise ValueError(f"{text} has more than {MAX_DECIMALS} decimals or {MAX_WHOLE_DIGITS} digits before the point")
+    if problem := number_problem(value, MAX_DECIMALS):
+        raise ValueError(f"{text} {problem}")
     return value
-
-
-def fits(value: Decimal) -> bool:
-    """Whether a NUMERIC(38,18) holds this value exactly."""
-    return not value or (value.adjusted() < MAX_WHOLE_DIGITS and decimals(value) <= MAX_DECIMALS)
-
-
-def decimals(value: Decimal) -> int:
-    """How many decimals a value needs, without trailing zeros."""
-    _, digits, exponent = value.as_tuple()
-    assert isinstance(exponent, int), "neither NaN nor infinite"
-    zeros = len(digits) - len("".join(map(str, digits)).rstrip("0"))
-    return max(0, -(exponent + zeros)) if any(digits) else 0
 
 
 def plain(value: Decimal) -> str:

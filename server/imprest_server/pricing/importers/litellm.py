@@ -14,9 +14,11 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any
 
 from imprest_server.core.errors import InvalidArgument
-from imprest_server.pricing.importers.imported import Imported, Skipped, fits, plain
+from imprest_server.pricing.importers.imported import Imported, Skipped, plain
 from imprest_server.pricing.importers.litellm_keys import LONG, is_price, meter_of, reason_of, take_apart
 from imprest_server.pricing.model import Price, PriceKey
+from imprest_server.pricing.rules.checks import MAX_DECIMALS
+from imprest_server.pricing.rules.values import number_problem
 
 _MILLION = Decimal(1_000_000)
 _EXACT = Context(prec=100, traps=[Inexact, InvalidOperation])
@@ -162,8 +164,8 @@ def _read(name: str, entry: Entry, skip: Callable[[Skipped], None]) -> _Model:
 
 
 def _amount(value: Any) -> Decimal | None:
-    """A price ≥ 0 that a NUMERIC(38,18) holds per unit or per million; None when it is none."""
-    if not isinstance(value, Decimal) or value < 0 or not -40 < value.adjusted() < 20:
+    """A price ≥ 0 of one unit, within what a price may be per million; None when it is none."""
+    if not isinstance(value, Decimal) or value < 0 or not -40 < value.adjusted() < 9:
         return None
     return value
 
@@ -215,10 +217,10 @@ def _prices(name: str, provider: str, model: str, read: _Model, skip: Callable[[
                 per_quantity=per_quantity,
                 source=f"LiteLLM {name}" + (_above(variant, read) if meter in LONG.values() else ""),
             )
-            if fits(price.unit_price):
-                yield price
+            if number_problem(price.unit_price, MAX_DECIMALS):
+                skip(Skipped(name, f"a price with more than {MAX_DECIMALS} decimals per million"))
             else:
-                skip(Skipped(name, "a price with more than 18 decimals per million"))
+                yield price
 
 
 def _above(variant: _Variant, model: _Model) -> str:
@@ -272,6 +274,6 @@ def _long(own: Amounts, short: Amounts, below: Amounts, standard: Amounts) -> Am
 
 def _scaled(meter: str, amount: Decimal) -> tuple[Decimal, Decimal]:
     """Tokens and characters are priced by the million, the rest by the unit where 18 decimals hold that."""
-    by_million = meter.endswith(("tokens", "characters")) or not fits(amount)
+    by_million = meter.endswith(("tokens", "characters")) or number_problem(amount, MAX_DECIMALS) is not None
     scaled = amount.scaleb(6, _EXACT) if by_million else amount
     return _MILLION if by_million else Decimal(1), Decimal(plain(scaled))
