@@ -26,10 +26,10 @@ _T = TypeVar("_T")
 
 
 def read_csv(text: str) -> Imported:
-    """Read prices, all or none; raises InvalidArgument with a violation for every line that has a problem."""
+    """Read prices, all or none; raises InvalidArgument with a violation for every line with a problem: `csv[7]`."""
     rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     prices: dict[PriceKey, Price] = {}
-    problems: list[str] = []
+    problems: list[tuple[str, str]] = []
     columns: list[str] | None = None
     try:
         for row in rows:
@@ -45,13 +45,13 @@ def read_csv(text: str) -> Imported:
                     raise ValueError("this meter, provider, model and destination_prefix has a price further up")
                 prices[price.key] = price
             except ValueError as problem:
-                problems.append(f"line {rows.line_num}: {problem}")
+                problems.append((f"csv[{rows.line_num}]", str(problem)))
     except csv.Error as problem:
-        problems.append(f"line {rows.line_num}: not CSV: {problem}")
+        problems.append((f"csv[{rows.line_num}]", f"not CSV: {problem}"))
     if columns is None and not problems:
-        problems.append("empty: the first line names the columns")
+        problems.append(("csv", "is empty: the first line names the columns"))
     if problems:
-        raise InvalidArgument.of([("content", problem) for problem in problems])
+        raise InvalidArgument.of(problems)
     return Imported(prices=tuple(prices.values()))
 
 
@@ -71,11 +71,11 @@ def _header(cells: list[str]) -> list[str]:
     columns = [cell.lower() for cell in cells]
     if unknown := sorted(set(columns) - set(COLUMNS)):
         names = ", ".join(repr(name) for name in unknown)
-        raise InvalidArgument(field="content", problem=f"unknown column {names}; known are {', '.join(COLUMNS)}")
+        raise InvalidArgument(field="csv", problem=f"unknown column {names}; known are {', '.join(COLUMNS)}")
     if twice := sorted({name for name in columns if columns.count(name) > 1}):
-        raise InvalidArgument(field="content", problem=f"column {', '.join(twice)} stands there twice")
+        raise InvalidArgument(field="csv", problem=f"column {', '.join(twice)} stands there twice")
     if "meter" not in columns:
-        raise InvalidArgument(field="content", problem="there is no column meter")
+        raise InvalidArgument(field="csv", problem="there is no column meter")
     return columns
 
 

@@ -93,9 +93,9 @@ def _load(content: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(content, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant)
     except (ValueError, ArithmeticError, RecursionError) as problem:
-        raise InvalidArgument(field="content", problem=f"not JSON: {problem}") from None
+        raise InvalidArgument(field="litellm_json", problem=f"not JSON: {problem}") from None
     if not isinstance(found, dict) or not any(isinstance(e, dict) and "litellm_provider" in e for e in found.values()):
-        raise InvalidArgument(field="content", problem="not a LiteLLM price file: no entry has a litellm_provider")
+        raise InvalidArgument(field="litellm_json", problem="not a LiteLLM price file: no entry has a litellm_provider")
     return found
 
 
