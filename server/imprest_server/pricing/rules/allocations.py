@@ -13,7 +13,7 @@ from fractions import Fraction
 from imprest_server.core.usage import UsageLine
 from imprest_server.pricing.meters import METERS
 from imprest_server.pricing.model import ChargeModel, Price, PriceVersionId
-from imprest_server.pricing.rules.rating import Rounding, round_half_even, round_up, shown
+from imprest_server.pricing.rules.rating import Rounding, settled
 from imprest_server.pricing.rules.tariff import Tariff
 
 _PER_CALL = tuple(UsageLine(meter=meter.name, quantity=Decimal(1)) for meter in METERS.values() if meter.is_allocation)
@@ -41,12 +41,12 @@ def allocate(tariff: Tariff, price_nanos: int, rounding: Rounding) -> tuple[Allo
         if found is None:
             continue
         exact = _amount(found.price, price_nanos, found.rate)
-        ratio = exact.as_integer_ratio()
+        cost, shown_cost = settled(*exact.as_integer_ratio(), rounding)
         allocations.append(
             Allocation(
                 meter=line.meter,
-                cost=(round_half_even if rounding is Rounding.HALF_EVEN else round_up)(*ratio),
-                exact_cost=shown(*ratio),
+                cost=cost,
+                exact_cost=shown_cost,
                 cost_version=found.version_id,
                 match=found.words,
             )
@@ -60,7 +60,7 @@ def _amount(price: Price, price_nanos: int, rate: Decimal) -> Fraction:
     if price.charge_model is ChargeModel.PERCENTAGE:
         if not price_nanos:
             return Fraction(0)
-        amount = price_nanos * Fraction(price.unit_price) / 100
+        amount = price_nanos * Fraction(price.unit_price) * Fraction(1, 100)
     else:
         amount = Fraction(price.unit_price) * nanos
     amount += Fraction(price.connect_fee) * nanos

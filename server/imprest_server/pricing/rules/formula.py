@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
+from math import gcd
 from typing import Final, Self
 
 from imprest_server.pricing.model import ChargeModel, Price
@@ -94,6 +95,10 @@ class Formula:
             and self._minimum is None
             and self._maximum is None
         )
+        if self._plain:  # Then only the ratio counts, and small integers are quicker.
+            common = gcd(self._unit, self.denominator)
+            self._unit //= common
+            self.denominator //= common
 
     def refined(self, factor: int) -> Self:
         """The same price for quantities that are integers of 10**-18 / `factor`."""

@@ -63,7 +63,6 @@ def rate(
     """
     month = MonthCounters(counters, payer, at)
     up_to = rounding is Rounding.UP_TO
-    round_ = round_half_even if rounding is Rounding.HALF_EVEN else round_up
     lines: list[RatedLine] = []
     total_price = total_cost = 0
     for line in usage.lines:
@@ -71,8 +70,8 @@ def rate(
         quantity = scaled(line.quantity)
         cost, cost_denominator = exact_cost(match, quantity, month, up_to)
         price, price_denominator = exact_price(match, quantity, month, up_to, cost, cost_denominator)
-        price_nanos = round_(price, price_denominator)
-        cost_nanos = round_(cost, cost_denominator)
+        price_nanos, shown_price = settled(price, price_denominator, rounding)
+        cost_nanos, shown_cost = settled(cost, cost_denominator, rounding)
         total_price += price_nanos
         total_cost += cost_nanos
         check_range(total_price, "price")
@@ -82,8 +81,8 @@ def rate(
                 line=line,
                 price=price_nanos,
                 cost=cost_nanos,
-                exact_price=shown(price, price_denominator),
-                exact_cost=shown(cost, cost_denominator),
+                exact_price=shown_price,
+                exact_cost=shown_cost,
                 price_version=match.price_version,
                 cost_version=match.cost_version,
                 match=match.words,
@@ -91,6 +90,15 @@ def rate(
         )
     advances = {key: _unscaled(moved) for key, moved in month.moved.items() if moved}
     return Rated(tuple(lines), total_price, total_cost, advances)
+
+
+def margin_percent(price: int, cost: int) -> Decimal | None:
+    """What is left of a price after the cost, in percent of the price with 2 decimals; None for a price of 0."""
+    if not price:
+        return None
+    left = price - cost
+    hundredths = round_half_even(10_000 * abs(left), abs(price))
+    return Decimal(hundredths if left >= 0 else -hundredths).scaleb(-2, _EXACT)
 
 
 def exact_cost(match: Match, quantity: int, month: MonthCounters, up_to: bool) -> tuple[int, int]:
@@ -113,21 +121,31 @@ def exact_price(
     return month.amount(BookSide.SALE, match.sale, formula, billed, up_to), formula.denominator
 
 
+def settled(numerator: int, denominator: int, rounding: Rounding) -> tuple[int, Decimal]:
+    """An exact amount in nanos, not negative, rounded to nanos, and as it is shown: major units with 18 decimals."""
+    nanos, rest = divmod(numerator, denominator)
+    if not rest:
+        return nanos, _unscaled(nanos * 10**9)
+    shown = _unscaled(nanos * 10**9 + round_half_even(rest * 10**9, denominator))
+    if rounding is not Rounding.HALF_EVEN:
+        return nanos + 1, shown
+    return nanos + _half_even(nanos, rest, denominator), shown
+
+
 def round_half_even(numerator: int, denominator: int) -> int:
     """The nearest integer to a ratio that is not negative; of two, the even one."""
-    quotient, remainder = divmod(numerator, denominator)
-    twice = 2 * remainder
-    return quotient + (1 if twice > denominator or (twice == denominator and quotient % 2) else 0)
+    quotient, rest = divmod(numerator, denominator)
+    return quotient + _half_even(quotient, rest, denominator)
+
+
+def _half_even(quotient: int, rest: int, denominator: int) -> bool:
+    twice = 2 * rest
+    return twice > denominator or (twice == denominator and quotient % 2 == 1)
 
 
 def round_up(numerator: int, denominator: int) -> int:
     """The smallest integer not below a ratio."""
     return -(-numerator // denominator)
-
-
-def shown(numerator: int, denominator: int) -> Decimal:
-    """An amount in nanos as a decimal of the major unit, with 18 decimals, HALF_EVEN."""
-    return _unscaled(round_half_even(numerator * 10**9, denominator))
 
 
 def _unscaled(value: int) -> Decimal:
