@@ -53,6 +53,7 @@ class Connection:
         *,
         connections: int = 4,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
         timeout_s: float = 30.0,
         attempt_timeout_s: float = 10.0,
         retry: RetryPolicy | None = None,
@@ -63,6 +64,7 @@ class Connection:
             target: The server's address, `host:port`.
             connections: How many connections to keep; several for a server with several workers.
             credentials: For TLS. Default: none, plain text.
+            token: Who is asking, sent as `authorization: Bearer …` with every request. Default: nobody says.
             timeout_s: How long a request may take with all its attempts.
             attempt_timeout_s: How long one attempt waits for its answer before the next is made.
             retry: The waits between attempts.
@@ -72,6 +74,7 @@ class Connection:
         self._attempt_timeout_s = attempt_timeout_s
         self._retry = retry or RetryPolicy()
         self._credentials = credentials
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._channels: list[grpc.aio.Channel | None] = [None] * connections
         self._turn: Iterator[int] = itertools.cycle(range(connections))
         self._random = random.Random()
@@ -125,7 +128,7 @@ class Connection:
     async def _attempt(self, path: str, request: bytes, timeout_s: float) -> bytes:
         # Without serializers bytes go out, and come in, as they are.
         stub: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel().unary_unary(path)
-        return await stub(request, timeout=timeout_s)
+        return await stub(request, timeout=timeout_s, metadata=self._metadata)
 
     def _channel(self) -> grpc.aio.Channel:
         number = next(self._turn)
