@@ -90,7 +90,7 @@ CONTRACT = {
     "Posting": "debit credit amount",
     "Account": "account_id customer_id display_name currency_code parent_account_id credit_limit"
     " overrun_policy max_overrun max_concurrent_calls low_balance_threshold time_zone labels",
-    "ChargeBreakdown": "charged from_hold from_available receivable absorbed provider_cost",
+    "ChargeBreakdown": "charged from_hold from_available receivable absorbed provider_cost lines",
     "CreateAccountRequest": "account idempotency_key",
     "UpdateAccountRequest": "account update_mask idempotency_key",
     "FreezeAccountRequest": "account_id idempotency_key",
@@ -108,27 +108,35 @@ CONTRACT = {
     "ListTransactionsRequest": "account_id page_size page_token reservation_id",
     "ListTransactionsResponse": "transactions next_page_token",
     "GetTransactionResponse": "transaction refunded_by refund_of",
-    "ReserveRequest": "account_id idempotency_key call_id amount min_amount ttl on_expiry labels",
-    "ReserveResponse": "reservation balance final_unit replayed",
-    "ExtendRequest": "reservation_id idempotency_key new_total used_so_far ttl",
-    "ExtendResponse": "reservation balance final_unit replayed denial_reason",
-    "CommitRequest": "reservation_id idempotency_key amount final effective_time",
+    "ReserveRequest": "account_id idempotency_key call_id amount estimate min_amount ttl on_expiry labels",
+    "ReserveResponse": "reservation balance affordable_duration final_unit replayed",
+    "ExtendRequest": "reservation_id idempotency_key new_total estimate_total used_so_far used ttl",
+    "ExtendResponse": "reservation balance affordable_duration final_unit replayed denial_reason",
+    "CommitRequest": "reservation_id idempotency_key amount usage final effective_time",
     "CommitResponse": "reservation balance charge transaction_id late replayed",
     "VoidRequest": "reservation_id idempotency_key reason",
     "VoidResponse": "reservation balance replayed",
-    "ChargeRequest": "account_id idempotency_key call_id amount effective_time labels",
+    "ChargeRequest": "account_id idempotency_key call_id amount usage effective_time labels",
     "ChargeResponse": "balance charge transaction_id replayed",
     "RefundRequest": "transaction_id reservation_id idempotency_key amount reason reverse_cost",
     "RefundResponse": "transaction balance refunded_total replayed",
+    "UsageReport": "lines start_time end_time labels",
+    "UsageLine": "line_id meter provider model quantity destination operation labels",
+    "RatedLine": "line price cost exact_price exact_cost price_version cost_version match",
 }
 
 # (message, member) of every oneof; an id in two forms and what later gets a second form must be in one.
 ONEOFS = {
     ("ReserveRequest", "amount"),
+    ("ReserveRequest", "estimate"),
     ("ExtendRequest", "new_total"),
+    ("ExtendRequest", "estimate_total"),
     ("ExtendRequest", "used_so_far"),
+    ("ExtendRequest", "used"),
     ("CommitRequest", "amount"),
+    ("CommitRequest", "usage"),
     ("ChargeRequest", "amount"),
+    ("ChargeRequest", "usage"),
     ("RefundRequest", "transaction_id"),
     ("RefundRequest", "reservation_id"),
     ("GetTrialBalanceRequest", "account_id"),
@@ -226,7 +234,7 @@ AMOUNTS = words(
     """
     amount min_amount new_total used_so_far captured absorbed wallet held available receivable credit_limit
     max_overrun low_balance_threshold wallet_after charged from_hold from_available provider_cost payment_fee
-    refunded_total debit_balance credit_balance total_debits total_credits
+    refunded_total debit_balance credit_balance total_debits total_credits price cost
     """
 )
 

@@ -111,11 +111,29 @@ class ExternalReferenceUsed(StoredDenial):
 
 
 @dataclass(eq=False)
+class UsageLineReused(StoredDenial):
+    """Call {call_id} of account {account_id} has a usage line {line_id} with different content."""
+
+    account_id: str
+    call_id: str
+    line_id: str
+    reason: ClassVar[str] = "USAGE_LINE_REUSED"
+
+
+@dataclass(eq=False)
 class AccountExists(StoredDenial):
     """Account {account_id} exists already."""
 
     account_id: str
     reason: ClassVar[str] = "ACCOUNT_EXISTS"
+
+
+@dataclass(eq=False)
+class PriceBookExists(ImprestError):
+    """Price book {price_book_id} exists already."""
+
+    price_book_id: str
+    reason: ClassVar[str] = "PRICE_BOOK_EXISTS"
 
 
 # ── business denials: the state of the books forbids it ──────────────────────────────────────────────

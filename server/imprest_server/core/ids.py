@@ -2,7 +2,8 @@
 
 Reservations and transactions are UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then a counter and
 random bits, so new rows land at the right edge of their indexes. On the wire they read `rsv_` or `txn_`
-followed by 32 hexadecimal digits. Tenants and accounts carry the caller's own names.
+followed by 32 hexadecimal digits, and versions of price books likewise `ver_`. Tenants and accounts carry the
+caller's own names.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ AccountKey = tuple[TenantId, AccountId]
 
 RESERVATION_PREFIX = "rsv_"
 TRANSACTION_PREFIX = "txn_"
+PRICE_VERSION_PREFIX = "ver_"
 ACCOUNT_PREFIX = "acc_"
 
 _lock = threading.Lock()
@@ -58,6 +60,11 @@ def format_reservation_id(reservation_id: ReservationId) -> str:
 def format_transaction_id(transaction_id: TransactionId) -> str:
     """`txn_` and 32 hexadecimal digits."""
     return TRANSACTION_PREFIX + transaction_id.hex
+
+
+def format_price_version_id(version_id: UUID) -> str:
+    """`ver_` and 32 hexadecimal digits."""
+    return PRICE_VERSION_PREFIX + version_id.hex
 
 
 def parse_reservation_id(text: str) -> ReservationId | None:

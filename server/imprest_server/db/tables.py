@@ -2,7 +2,7 @@
 
 Every table, key and foreign key starts with `tenant_id`. Amounts are NUMERIC(38,9) in the account's
 currency. The engine's SQL is written by hand beside its store; this metadata serves migrations, the equality
-test and readers. Each index names the statement it serves.
+test and readers. Each index names the statement it serves. Unit prices, quantities and rates are NUMERIC(38,18).
 """
 
 from __future__ import annotations
@@ -47,6 +47,10 @@ def _money(name: str, *, nullable: bool = False) -> Column[Any]:
     return Column(name, Numeric(38, 9), nullable=nullable)
 
 
+def _decimal(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, Numeric(38, 18), nullable=nullable)
+
+
 def _time(name: str, *, nullable: bool = False) -> Column[Any]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
@@ -55,6 +59,8 @@ _STATES = ("ACTIVE", "FROZEN", "CLOSED")
 _RESERVATION_STATES = ("ACTIVE", "COMMITTED", "VOIDED", "EXPIRED")
 _DEBIT = ("cash", "receivable", "provider_cost", "fee_cost", "refunds", "promotion_cost", "adjustments", "overrun_loss")
 _CREDIT = ("wallet", "revenue", "provider_payable", "fee_payable", "breakage", "clearing")
+_SIDES = ("COST", "SALE")
+_CHARGE_MODELS = ("PER_UNIT", "GRADUATED", "VOLUME", "PACKAGE", "FLAT", "PERCENTAGE")
 _CODES = tuple(name.upper() for name in (*_DEBIT, *_CREDIT))
 _KINDS = (
     "ADD_CREDIT",
@@ -79,7 +85,10 @@ tenants = Table(
     metadata,
     _required("tenant_id", Text),
     _time("create_time"),
+    # How many changes the tenant's prices have seen; every row of the price tables carries the epoch it came with.
+    Column("price_epoch", BigInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("tenant_id", name="pk_tenants"),
+    CheckConstraint("price_epoch >= 0", name="ck_tenants_price_epoch"),
 )
 
 accounts = Table(
@@ -310,4 +319,151 @@ operations = Table(
     _time("create_time"),
     PrimaryKeyConstraint("tenant_id", "kind", "idempotency_key", name="pk_operations"),
     ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="fk_operations_tenant"),
+)
+
+price_books = Table(
+    "price_books",
+    metadata,
+    _required("tenant_id", Text),
+    _required("price_book_id", Text),
+    _required("side", Text),
+    _required("currency_code", Text),
+    _required("display_name", Text),
+    # Set on the book of one account's overrides.
+    Column("account_id", Text),
+    _required("epoch", BigInteger),
+    _time("create_time"),
+    PrimaryKeyConstraint("tenant_id", "price_book_id", name="pk_price_books"),
+    # pricing store.sql load_books; one per epoch
+    UniqueConstraint("tenant_id", "epoch", name="uq_price_books_epoch"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="fk_price_books_tenant"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_price_books_account"
+    ),
+    CheckConstraint(_values("side", *_SIDES), name="ck_price_books_side"),
+    CheckConstraint("epoch > 0", name="ck_price_books_epoch"),
+    # one book of overrides per account, side and currency
+    Index(
+        "uq_price_books_override",
+        "tenant_id",
+        "account_id",
+        "side",
+        "currency_code",
+        unique=True,
+        postgresql_where=text("account_id IS NOT NULL"),
+    ),
+)
+
+price_versions = Table(
+    "price_versions",
+    metadata,
+    _required("tenant_id", Text),
+    _required("version_id", Uuid),
+    _required("price_book_id", Text),
+    _required("number", Integer),
+    _required("epoch", BigInteger),
+    _time("effective_time"),
+    _time("create_time"),
+    PrimaryKeyConstraint("tenant_id", "version_id", name="pk_price_versions"),
+    # one version per number and book
+    UniqueConstraint("tenant_id", "price_book_id", "number", name="uq_price_versions_number"),
+    # pricing store.sql load_versions; one per epoch
+    UniqueConstraint("tenant_id", "epoch", name="uq_price_versions_epoch"),
+    ForeignKeyConstraint(
+        ["tenant_id", "price_book_id"],
+        ["price_books.tenant_id", "price_books.price_book_id"],
+        name="fk_price_versions_book",
+    ),
+    CheckConstraint("number > 0", name="ck_price_versions_number"),
+    CheckConstraint("epoch > 0", name="ck_price_versions_epoch"),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    _required("tenant_id", Text),
+    # No foreign key: a version's prices are inserted before it, outside the tenant's lock.
+    _required("version_id", Uuid),
+    _required("meter", Text),
+    _required("provider", Text),
+    _required("model", Text),
+    _required("destination_prefix", Text),
+    _required("charge_model", Text),
+    _decimal("unit_price"),
+    _decimal("per_quantity"),
+    _required("tiers", JSONB),
+    _decimal("increment_first", nullable=True),
+    _decimal("increment_next", nullable=True),
+    _decimal("minimum_quantity"),
+    _decimal("connect_fee"),
+    _decimal("minimum_charge", nullable=True),
+    _decimal("maximum_charge", nullable=True),
+    _decimal("free_quantity"),
+    _decimal("margin_percent", nullable=True),
+    _decimal("markup", nullable=True),
+    _required("source", Text),
+    # pricing store.sql load_prices
+    PrimaryKeyConstraint(
+        "tenant_id", "version_id", "meter", "provider", "model", "destination_prefix", name="pk_prices"
+    ),
+    CheckConstraint(_values("charge_model", *_CHARGE_MODELS), name="ck_prices_charge_model"),
+    CheckConstraint(
+        "unit_price >= 0 AND connect_fee >= 0 AND minimum_charge >= 0 AND maximum_charge >= 0 AND markup >= 0",
+        name="ck_prices_amounts",
+    ),
+    CheckConstraint(
+        "per_quantity > 0 AND increment_first > 0 AND increment_next > 0 AND minimum_quantity >= 0"
+        " AND free_quantity >= 0",
+        name="ck_prices_quantities",
+    ),
+    CheckConstraint("margin_percent IS NULL OR markup IS NULL", name="ck_prices_derived"),
+)
+
+price_assignments = Table(
+    "price_assignments",
+    metadata,
+    _required("tenant_id", Text),
+    _required("epoch", BigInteger),
+    _required("side", Text),
+    _required("currency_code", Text),
+    # NULL: the default of the tenant's accounts in this currency.
+    Column("account_id", Text),
+    # NULL: the assignment before ends.
+    Column("price_book_id", Text),
+    _time("effective_time"),
+    _time("create_time"),
+    # pricing store.sql load_assignments
+    PrimaryKeyConstraint("tenant_id", "epoch", name="pk_price_assignments"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="fk_price_assignments_tenant"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_price_assignments_account"
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "price_book_id"],
+        ["price_books.tenant_id", "price_books.price_book_id"],
+        name="fk_price_assignments_book",
+    ),
+    CheckConstraint(_values("side", *_SIDES), name="ck_price_assignments_side"),
+    CheckConstraint("epoch > 0", name="ck_price_assignments_epoch"),
+)
+
+exchange_rates = Table(
+    "exchange_rates",
+    metadata,
+    _required("tenant_id", Text),
+    _required("epoch", BigInteger),
+    _required("price_book_id", Text),
+    _required("currency_code", Text),
+    _decimal("rate"),
+    _time("effective_time"),
+    _time("create_time"),
+    # pricing store.sql load_exchange_rates
+    PrimaryKeyConstraint("tenant_id", "epoch", name="pk_exchange_rates"),
+    ForeignKeyConstraint(
+        ["tenant_id", "price_book_id"],
+        ["price_books.tenant_id", "price_books.price_book_id"],
+        name="fk_exchange_rates_book",
+    ),
+    CheckConstraint("rate > 0", name="ck_exchange_rates_rate"),
+    CheckConstraint("epoch > 0", name="ck_exchange_rates_epoch"),
 )

@@ -10,6 +10,7 @@ from imprest.v1 import charge_pb2 as _charge_pb2
 from imprest.v1 import errors_pb2 as _errors_pb2
 from imprest.v1 import reservation_pb2 as _reservation_pb2
 from imprest.v1 import transaction_pb2 as _transaction_pb2
+from imprest.v1 import usage_pb2 as _usage_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -19,7 +20,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ReserveRequest(_message.Message):
-    __slots__ = ("account_id", "idempotency_key", "call_id", "amount", "min_amount", "ttl", "on_expiry", "labels")
+    __slots__ = ("account_id", "idempotency_key", "call_id", "amount", "estimate", "min_amount", "ttl", "on_expiry", "labels")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +32,7 @@ class ReserveRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATE_FIELD_NUMBER: _ClassVar[int]
     MIN_AMOUNT_FIELD_NUMBER: _ClassVar[int]
     TTL_FIELD_NUMBER: _ClassVar[int]
     ON_EXPIRY_FIELD_NUMBER: _ClassVar[int]
@@ -39,65 +41,76 @@ class ReserveRequest(_message.Message):
     idempotency_key: str
     call_id: str
     amount: _money_pb2.Money
+    estimate: _usage_pb2.UsageReport
     min_amount: _money_pb2.Money
     ttl: _duration_pb2.Duration
     on_expiry: _reservation_pb2.OnExpiry
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, account_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., call_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., min_amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_expiry: _Optional[_Union[_reservation_pb2.OnExpiry, str]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    def __init__(self, account_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., call_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., estimate: _Optional[_Union[_usage_pb2.UsageReport, _Mapping]] = ..., min_amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_expiry: _Optional[_Union[_reservation_pb2.OnExpiry, str]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ReserveResponse(_message.Message):
-    __slots__ = ("reservation", "balance", "final_unit", "replayed")
+    __slots__ = ("reservation", "balance", "affordable_duration", "final_unit", "replayed")
     RESERVATION_FIELD_NUMBER: _ClassVar[int]
     BALANCE_FIELD_NUMBER: _ClassVar[int]
+    AFFORDABLE_DURATION_FIELD_NUMBER: _ClassVar[int]
     FINAL_UNIT_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
     reservation: _reservation_pb2.Reservation
     balance: _balance_pb2.Balance
+    affordable_duration: _duration_pb2.Duration
     final_unit: bool
     replayed: bool
-    def __init__(self, reservation: _Optional[_Union[_reservation_pb2.Reservation, _Mapping]] = ..., balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., final_unit: bool = ..., replayed: bool = ...) -> None: ...
+    def __init__(self, reservation: _Optional[_Union[_reservation_pb2.Reservation, _Mapping]] = ..., balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., affordable_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., final_unit: bool = ..., replayed: bool = ...) -> None: ...
 
 class ExtendRequest(_message.Message):
-    __slots__ = ("reservation_id", "idempotency_key", "new_total", "used_so_far", "ttl")
+    __slots__ = ("reservation_id", "idempotency_key", "new_total", "estimate_total", "used_so_far", "used", "ttl")
     RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     NEW_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATE_TOTAL_FIELD_NUMBER: _ClassVar[int]
     USED_SO_FAR_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
     TTL_FIELD_NUMBER: _ClassVar[int]
     reservation_id: str
     idempotency_key: str
     new_total: _money_pb2.Money
+    estimate_total: _usage_pb2.UsageReport
     used_so_far: _money_pb2.Money
+    used: _usage_pb2.UsageReport
     ttl: _duration_pb2.Duration
-    def __init__(self, reservation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., new_total: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., used_so_far: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, reservation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., new_total: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., estimate_total: _Optional[_Union[_usage_pb2.UsageReport, _Mapping]] = ..., used_so_far: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., used: _Optional[_Union[_usage_pb2.UsageReport, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ExtendResponse(_message.Message):
-    __slots__ = ("reservation", "balance", "final_unit", "replayed", "denial_reason")
+    __slots__ = ("reservation", "balance", "affordable_duration", "final_unit", "replayed", "denial_reason")
     RESERVATION_FIELD_NUMBER: _ClassVar[int]
     BALANCE_FIELD_NUMBER: _ClassVar[int]
+    AFFORDABLE_DURATION_FIELD_NUMBER: _ClassVar[int]
     FINAL_UNIT_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
     DENIAL_REASON_FIELD_NUMBER: _ClassVar[int]
     reservation: _reservation_pb2.Reservation
     balance: _balance_pb2.Balance
+    affordable_duration: _duration_pb2.Duration
     final_unit: bool
     replayed: bool
     denial_reason: _errors_pb2.ErrorReason
-    def __init__(self, reservation: _Optional[_Union[_reservation_pb2.Reservation, _Mapping]] = ..., balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., final_unit: bool = ..., replayed: bool = ..., denial_reason: _Optional[_Union[_errors_pb2.ErrorReason, str]] = ...) -> None: ...
+    def __init__(self, reservation: _Optional[_Union[_reservation_pb2.Reservation, _Mapping]] = ..., balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., affordable_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., final_unit: bool = ..., replayed: bool = ..., denial_reason: _Optional[_Union[_errors_pb2.ErrorReason, str]] = ...) -> None: ...
 
 class CommitRequest(_message.Message):
-    __slots__ = ("reservation_id", "idempotency_key", "amount", "final", "effective_time")
+    __slots__ = ("reservation_id", "idempotency_key", "amount", "usage", "final", "effective_time")
     RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
     EFFECTIVE_TIME_FIELD_NUMBER: _ClassVar[int]
     reservation_id: str
     idempotency_key: str
     amount: _money_pb2.Money
+    usage: _usage_pb2.UsageReport
     final: bool
     effective_time: _timestamp_pb2.Timestamp
-    def __init__(self, reservation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., final: bool = ..., effective_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, reservation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., usage: _Optional[_Union[_usage_pb2.UsageReport, _Mapping]] = ..., final: bool = ..., effective_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CommitResponse(_message.Message):
     __slots__ = ("reservation", "balance", "charge", "transaction_id", "late", "replayed")
@@ -136,7 +149,7 @@ class VoidResponse(_message.Message):
     def __init__(self, reservation: _Optional[_Union[_reservation_pb2.Reservation, _Mapping]] = ..., balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., replayed: bool = ...) -> None: ...
 
 class ChargeRequest(_message.Message):
-    __slots__ = ("account_id", "idempotency_key", "call_id", "amount", "effective_time", "labels")
+    __slots__ = ("account_id", "idempotency_key", "call_id", "amount", "usage", "effective_time", "labels")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -148,15 +161,17 @@ class ChargeRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     EFFECTIVE_TIME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     idempotency_key: str
     call_id: str
     amount: _money_pb2.Money
+    usage: _usage_pb2.UsageReport
     effective_time: _timestamp_pb2.Timestamp
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, account_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., call_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., effective_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    def __init__(self, account_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., call_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., usage: _Optional[_Union[_usage_pb2.UsageReport, _Mapping]] = ..., effective_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ChargeResponse(_message.Message):
     __slots__ = ("balance", "charge", "transaction_id", "replayed")

@@ -13,7 +13,7 @@ from imprest_server.ledger import operations as ops
 from imprest_server.ledger.codec import decode_reply, encode_reply
 from imprest_server.ledger.model import ReservationState
 from imprest_server.ledger.operations import Operation, Reply, Request, StoredOperation
-from imprest_server.ledger.rules import accounts, credits, expiry, holds, refunds
+from imprest_server.ledger.rules import accounts, charges, credits, expiry, holds, refunds
 from imprest_server.ledger.rules.guards import require_recent
 from imprest_server.ledger.working_set import Ledger
 
@@ -44,7 +44,8 @@ RULES: dict[type[Operation], Rule] = {
     ops.Extend: holds.extend,
     ops.Commit: _commit,
     ops.Void: holds.void,
-    ops.Charge: holds.charge,
+    ops.Charge: charges.charge,
+    ops.RecordUsage: charges.record_usage,
     ops.Refund: refunds.refund,
 }
 

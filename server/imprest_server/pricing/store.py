@@ -1,0 +1,199 @@
+"""Loads and adds the rows of a tenant's prices. SQL in sql/store.sql; what a process keeps of them is in `cache`.
+
+Everything runs in a transaction that the caller has begun for the tenant (`imprest.tenants` is set): a posting batch's
+own, or one on a pooled connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import TupleRow, tuple_row
+
+from imprest_server.core.ids import TenantId
+from imprest_server.db.arrays import array, text, uuid
+from imprest_server.db.sqlfile import load_sql
+from imprest_server.pricing.model import (
+    Assignment,
+    ExchangeRate,
+    Price,
+    PriceBook,
+    PriceVersion,
+    PriceVersionId,
+)
+from imprest_server.pricing.rows import assignment_of, book_of, exchange_rate_of, price_of, price_row, version_of
+
+Connection = AsyncConnection[Any]
+
+SQL = load_sql("imprest_server.pricing", "sql/store.sql")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogRows:
+    """The rows of a tenant's catalog that came with some consecutive epochs, each kind in the order of its epochs."""
+
+    books: Sequence[PriceBook]
+    versions: Sequence[PriceVersion]
+    assignments: Sequence[Assignment]
+    exchange_rates: Sequence[ExchangeRate]
+
+
+async def read_epoch(conn: Connection, tenant_id: TenantId) -> int:
+    """The tenant's price epoch, without a lock; 0 for an unknown tenant."""
+    rows = await _rows(conn, "read_epoch", {"tenant": tenant_id})
+    return rows[0][0] if rows else 0
+
+
+async def load_catalog(conn: Connection, tenant_id: TenantId, after: int, epoch: int) -> CatalogRows:
+    """The rows with after < epoch ≤ `epoch`, in one round trip. `epoch` was read in this transaction or earlier."""
+    parameters = {"tenant": tenant_id, "after": after, "epoch": epoch}
+    async with AsyncExitStack() as stack, conn.pipeline():
+
+        async def run(block: str) -> AsyncCursor[TupleRow]:
+            cursor = await stack.enter_async_context(conn.cursor(row_factory=tuple_row))
+            return await cursor.execute(SQL[block], parameters)
+
+        books = await run("load_books")
+        versions = await run("load_versions")
+        assignments = await run("load_assignments")
+        exchange_rates = await run("load_exchange_rates")
+        return CatalogRows(
+            books=[book_of(row) for row in await books.fetchall()],
+            versions=[version_of(row) for row in await versions.fetchall()],
+            assignments=[assignment_of(row) for row in await assignments.fetchall()],
+            exchange_rates=[exchange_rate_of(row) for row in await exchange_rates.fetchall()],
+        )
+
+
+async def load_prices(
+    conn: Connection, keys: Iterable[tuple[TenantId, PriceVersionId]]
+) -> dict[PriceVersionId, list[Price]]:
+    """The prices of these versions, in one round trip; an empty list for a version without any."""
+    wanted = sorted(keys, key=lambda key: (key[0], key[1].int))
+    found: dict[PriceVersionId, list[Price]] = {version_id: [] for _, version_id in wanted}
+    rows = await _rows(
+        conn,
+        "load_prices",
+        {"tenants": array(text(key[0]) for key in wanted), "versions": array(uuid(key[1]) for key in wanted)},
+    )
+    for row in rows:
+        found[row[0]].append(price_of(row[1:]))
+    return found
+
+
+async def _rows(conn: Connection, block: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(SQL[block], parameters)
+        return await cursor.fetchall()
+
+
+async def _run(conn: Connection, block: str, parameters: Mapping[str, Any] | Sequence[Any]) -> None:
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(SQL[block], parameters)
+
+
+# ── what publishing adds ─────────────────────────────────────────────────────────────────────────────
+
+
+async def insert_prices(
+    conn: Connection, tenant_id: TenantId, version_id: PriceVersionId, prices: Sequence[Price]
+) -> None:
+    """Add the prices of a version that is inserted later in this transaction. Takes no lock of the tenant's row."""
+    if prices:
+        rows = [price_row(tenant_id, version_id, price) for price in prices]
+        await _run(conn, "insert_prices", [array(column) for column in zip(*rows, strict=True)])
+
+
+async def lock_tenant(conn: Connection, tenant_id: TenantId) -> tuple[int, datetime]:
+    """Lock the tenant's row FOR UPDATE until the end of the transaction; its price epoch, and the time after that.
+
+    Waits for the posting batches that are under way, and new ones wait for this transaction: keep it short. Nothing
+    that refers to the tenant's row by a foreign key may be inserted before: two who have done so deadlock here.
+    """
+    ((epoch,),) = await _rows(conn, "lock_tenant", {"tenant": tenant_id})
+    ((now,),) = await _rows(conn, "clock", {})
+    return epoch, now
+
+
+async def insert_book(conn: Connection, book: PriceBook, epoch: int) -> None:
+    """Add a price book."""
+    await _run(
+        conn,
+        "insert_book",
+        {
+            "tenant": book.tenant_id,
+            "book": book.price_book_id,
+            "side": book.side,
+            "currency": book.currency_code,
+            "display_name": book.display_name,
+            "account": book.account_id,
+            "epoch": epoch,
+            "create_time": book.create_time,
+        },
+    )
+
+
+async def insert_version(conn: Connection, tenant_id: TenantId, version: PriceVersion) -> None:
+    """Add a version, whose prices are there."""
+    await _run(
+        conn,
+        "insert_version",
+        {
+            "tenant": tenant_id,
+            "version": version.version_id,
+            "book": version.price_book_id,
+            "number": version.number,
+            "epoch": version.epoch,
+            "effective_time": version.effective_time,
+            "create_time": version.create_time,
+        },
+    )
+
+
+async def insert_assignment(
+    conn: Connection, tenant_id: TenantId, assignment: Assignment, create_time: datetime
+) -> None:
+    """Add an assignment."""
+    await _run(
+        conn,
+        "insert_assignment",
+        {
+            "tenant": tenant_id,
+            "epoch": assignment.epoch,
+            "side": assignment.side,
+            "currency": assignment.currency_code,
+            "account": assignment.account_id,
+            "book": assignment.price_book_id,
+            "effective_time": assignment.effective_time,
+            "create_time": create_time,
+        },
+    )
+
+
+async def insert_exchange_rate(
+    conn: Connection, tenant_id: TenantId, rate: ExchangeRate, create_time: datetime
+) -> None:
+    """Add an exchange rate."""
+    await _run(
+        conn,
+        "insert_exchange_rate",
+        {
+            "tenant": tenant_id,
+            "epoch": rate.epoch,
+            "book": rate.price_book_id,
+            "currency": rate.currency_code,
+            "rate": rate.rate,
+            "effective_time": rate.effective_time,
+            "create_time": create_time,
+        },
+    )
+
+
+async def set_epoch(conn: Connection, tenant_id: TenantId, epoch: int) -> None:
+    """Count the tenant's epoch up, under its lock."""
+    await _run(conn, "set_epoch", {"tenant": tenant_id, "epoch": epoch})
