@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -25,10 +26,12 @@ from imprest_server.db.sqlfile import load_sql
 from imprest_server.pricing.model import (
     Assignment,
     BookSide,
+    CounterKey,
     ExchangeRate,
     Price,
     PriceBook,
     PriceBookId,
+    PriceKey,
     PriceVersion,
     PriceVersionId,
 )
@@ -123,6 +126,29 @@ async def clock(conn: Connection) -> datetime:
     """The database's time."""
     ((now,),) = await _rows(conn, "clock", {})
     return now  # type: ignore[no-any-return]
+
+
+async def load_counters(conn: Connection, keys: Iterable[CounterKey]) -> dict[CounterKey, Decimal]:
+    """Where the months' counters stand, without a lock; one that has counted nothing yet is left out."""
+    names = ("tenants", "accounts", "months", "sides", "meters", "providers", "models", "prefixes")
+    rows = [
+        (
+            key.tenant_id,
+            key.account_id,
+            key.month,
+            key.side.value,
+            key.price.meter,
+            key.price.provider,
+            key.price.model,
+            key.price.destination_prefix,
+        )
+        for key in keys
+    ]
+    found = await _rows(conn, "load_counters", dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    return {
+        CounterKey(tenant_id, account_id, month, BookSide(side), PriceKey(*price)): quantity
+        for tenant_id, account_id, month, side, *price, quantity in found
+    }
 
 
 async def find_account(conn: Connection, tenant_id: TenantId, account_id: AccountId) -> Payer:

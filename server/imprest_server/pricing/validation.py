@@ -42,8 +42,8 @@ def validate(op: Operation) -> None:
             if op.price_book_id is not None:
                 check_book_id(op.price_book_id, "price_book.price_book_id")
                 if op.price_book_id.startswith((BOOK_PREFIX, OVERRIDE_PREFIX)):
-                    problem = f"must not begin with {BOOK_PREFIX} or {OVERRIDE_PREFIX}, as ids made by the server do"
-                    raise InvalidArgument(field="price_book.price_book_id", problem=problem)
+                    made = f"must not begin with {BOOK_PREFIX} or {OVERRIDE_PREFIX}, as ids made by the server do"
+                    raise InvalidArgument(field="price_book.price_book_id", problem=made)
             check_currency(op.currency_code, "price_book.currency_code")
             if problem := text_problem(op.display_name, MAX_NAME):
                 raise InvalidArgument(field="price_book.display_name", problem=problem)

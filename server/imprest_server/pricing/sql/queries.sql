@@ -69,25 +69,3 @@ AND provider = %(provider)s
 
 -- name: prices_of_model
 AND model = %(model)s
-
--- name: counters
--- Where counters of an account stand.
-SELECT found.month, found.side, found.meter, found.provider, found.model, found.destination_prefix, found.quantity
-FROM unnest(
-    %(months)s::date[], %(sides)s::text[], %(meters)s::text[], %(providers)s::text[], %(models)s::text[],
-    %(prefixes)s::text[]
-) AS named (month, side, meter, provider, model, destination_prefix)
-CROSS JOIN LATERAL (
-    SELECT month, side, meter, provider, model, destination_prefix, quantity
-    FROM usage_counters
-    WHERE
-        tenant_id = %(tenant)s
-        AND account_id = %(account)s
-        AND month = named.month
-        AND side = named.side
-        AND meter = named.meter
-        AND provider = named.provider
-        AND model = named.model
-        AND destination_prefix = named.destination_prefix
-    LIMIT 1
-) AS found

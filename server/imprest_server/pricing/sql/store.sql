@@ -127,3 +127,26 @@ WHERE tenant_id = %(tenant)s AND version_id = %(version)s
 
 -- name: find_account
 SELECT currency_code, parent_account_id, time_zone FROM accounts WHERE tenant_id = %(tenant)s AND account_id = %(account)s
+
+-- name: load_counters
+SELECT
+    found.tenant_id, found.account_id, found.month, found.side, found.meter, found.provider, found.model,
+    found.destination_prefix, trim_scale(found.quantity)
+FROM unnest(
+    %(tenants)s::text[], %(accounts)s::text[], %(months)s::date[], %(sides)s::text[], %(meters)s::text[],
+    %(providers)s::text[], %(models)s::text[], %(prefixes)s::text[]
+) AS named (tenant_id, account_id, month, side, meter, provider, model, destination_prefix)
+CROSS JOIN LATERAL (
+    SELECT tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity
+    FROM usage_counters
+    WHERE
+        tenant_id = named.tenant_id
+        AND account_id = named.account_id
+        AND month = named.month
+        AND side = named.side
+        AND meter = named.meter
+        AND provider = named.provider
+        AND model = named.model
+        AND destination_prefix = named.destination_prefix
+    LIMIT 1
+) AS found
