@@ -253,7 +253,7 @@ transactions = Table(
         unique=True,
         postgresql_where=text("external_reference IS NOT NULL"),
     ),
-    # store.sql load_captures_of_reservations
+    # store.sql load_captures; queries.sql list_transactions, filtered by reservation
     Index(
         "ix_transactions_reservation",
         "tenant_id",
@@ -310,7 +310,7 @@ refunds = Table(
     CheckConstraint(_values("kind", "REFUND", "LATE_COMMIT"), name="ck_refunds_kind"),
     CheckConstraint("amount >= 0 AND (amount > 0 OR cost > 0)", name="ck_refunds_amount"),
     CheckConstraint("cost >= 0", name="ck_refunds_cost"),
-    # verify.sql allocations
+    # queries.sql get_transaction; verify.sql allocations
     Index("ix_refunds_refund", "tenant_id", "refund_transaction_id"),
 )
 

@@ -12,6 +12,7 @@ from imprest_server.ledger.model import (
     ChargeBreakdown,
     OnExpiry,
     OverrunPolicy,
+    RefundAllocation,
     Reservation,
     ReservationState,
     Transaction,
@@ -139,6 +140,16 @@ def to_transaction(transaction: Transaction, currency: str) -> transaction_pb2.T
         effective_time=to_time(transaction.effective_time),
         create_time=to_time(transaction.create_time),
         chain_hash=transaction.chain_hash,
+    )
+
+
+def to_refund_allocation(allocation: RefundAllocation, currency: str) -> transaction_pb2.RefundAllocation:
+    """A refund's share of one capture."""
+    return transaction_pb2.RefundAllocation(
+        captured_transaction_id=format_transaction_id(allocation.captured_transaction_id),
+        refund_transaction_id=format_transaction_id(allocation.refund_transaction_id),
+        amount=to_money(currency, allocation.amount),
+        provider_cost=to_money(currency, allocation.cost),
     )
 
 
