@@ -40,7 +40,7 @@ def reserve(tenant: Tenant, request: Request, now: int) -> Outcome:
         amount=granted,
         expire_time=now + ttl_of(request, DEFAULT_TTL_S),
         on_expiry=request.get("on_expiry", "CAPTURE_USED"),
-        call_id=request["call_id"],
+        call_id=request.get("call_id", ""),
     )
     account.holds[hold.reservation_id] = hold
     return replace(_answer(account, hold), final_unit=granted < amount)
@@ -128,7 +128,7 @@ def charge(tenant: Tenant, request: Request, now: int) -> Outcome:
     account = tenant.account(request["account_id"])
     check_currency(request, account)
     _refuse_new_call(account)
-    amount, cost = tenant.take_line(account, request["call_id"], request)
+    amount, cost = tenant.take_line(account, request.get("call_id", ""), request)
     if amount > account.spendable:
         raise Denied("INSUFFICIENT_FUNDS")
     return _write_charge(account, "CHARGE", Charge(from_available=amount, provider_cost=cost or 0), request, now)
@@ -139,7 +139,7 @@ def record_usage(tenant: Tenant, request: Request, now: int) -> Outcome:
     account = tenant.account(request["account_id"])
     check_currency(request, account)
     refuse_closed(account)
-    amount, cost = tenant.take_line(account, request["call_id"], request)
+    amount, cost = tenant.take_line(account, request.get("call_id", ""), request)
     split = replace(overrun(account, amount, "COLLECT"), provider_cost=cost or 0)
     return _write_charge(account, "USAGE", split, request, now)
 

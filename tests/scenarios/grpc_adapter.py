@@ -15,8 +15,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.decimal_pb2 import Decimal as Quantity
 from google.type.money_pb2 import Money
 
-from imprest.v1 import account_pb2, account_service_pb2, balance_pb2, errors_pb2, ledger_service_pb2, reservation_pb2
-from imprest.v1 import usage_service_pb2
+from imprest.v1 import (
+    account_pb2,
+    account_service_pb2,
+    balance_pb2,
+    errors_pb2,
+    ledger_service_pb2,
+    reservation_pb2,
+    usage_service_pb2,
+)
 from imprest.v1.transaction_pb2 import LedgerAccountCode
 from imprest.v1.usage_pb2 import UsageLine, UsageReport
 from imprest_client.errors import details_of
