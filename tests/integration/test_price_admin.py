@@ -363,6 +363,10 @@ async def test_twins_publish_once(shop: Shop, other: Shop, database: Database) -
     assert sorted(w.replayed for w in written) == [False] + [True] * 5
     assert len({w.value.version for w in written}) == 1
     assert rows(database)["price_versions"] == 1
+    assigned = await asyncio.gather(*[process.assign("retail", idempotency_key="k") for process in (shop, other) * 3])
+    assert sorted(w.replayed for w in assigned) == [False] + [True] * 5
+    assert len({w.value.epoch for w in assigned}) == 1
+    assert rows(database)["price_assignments"] == 1
 
 
 async def test_first_overrides_of_an_account_at_once(shop: Shop, other: Shop, house: House) -> None:
