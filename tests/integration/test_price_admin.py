@@ -27,7 +27,7 @@ from imprest_server.pricing.operations import Published, Written
 from imprest_server.pricing.validation import MAX_PRICES
 from tests.conftest import Database
 from tests.support.ledger import House, house_on
-from tests.support.prices import INPUT, OUTPUT, TENANT, Shop, open_shop, price, usage
+from tests.support.price_admin import INPUT, OUTPUT, TENANT, Shop, open_shop, price, usage
 
 TABLES = ("price_books", "price_versions", "prices", "price_assignments", "exchange_rates", "operations")
 
