@@ -26,6 +26,7 @@ CODES = {
     "CONFLICT": "ABORTED",
     "DEADLINE_TOO_SHORT": "DEADLINE_EXCEEDED",
     "INTERNAL": "INTERNAL",
+    "REPLY_TOO_LARGE": "RESOURCE_EXHAUSTED",
     **dict.fromkeys(
         [
             "IDEMPOTENCY_KEY_REUSED",
@@ -58,7 +59,7 @@ CODES = {
 }
 #: In the proto, and sent by later releases only.
 PLANNED = {"BUDGET_EXCEEDED", "UNAUTHENTICATED", "PERMISSION_DENIED"}
-RETRYABLE = {"ABORTED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL"}
+RETRYABLE = {"ABORTED", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "INTERNAL"}
 
 
 def concrete(cls: type[ImprestError] = ImprestError) -> list[type[ImprestError]]:

@@ -195,7 +195,11 @@ def _standings(expected: Expected, books: Books) -> Iterator[Finding]:
 async def _replays(journal: Journal, port: Port, report: Report) -> Any:
     """Ask everything once more: every answer must be the first one, as a replay."""
     extends = [entry for entry in journal.entries if entry.method == "Extend"]
-    kept = {entry.request.reservation_id: entry for entry in extends}  # the last one of each hold
+    kept: dict[str, Entry] = {}  # the last one of each hold; a denied one only if none was granted
+    for entry in extends:
+        before = kept.get(entry.request.reservation_id)
+        if before is None or _granted(entry) or not _granted(before):
+            kept[entry.request.reservation_id] = entry
     straggling = {e.request.reservation_id for e in extends if e.sent > 1 and kept[e.request.reservation_id] is not e}
     again = [
         entry
@@ -209,6 +213,10 @@ async def _replays(journal: Journal, port: Port, report: Report) -> Any:
         for finding in await asyncio.gather(*(_replay(entry, port) for entry in part)):
             if finding is not None:
                 yield finding
+
+
+def _granted(entry: Entry) -> bool:
+    return entry.answer is not None and entry.answer.granted
 
 
 async def _replay(entry: Entry, port: Port) -> Finding | None:

@@ -28,8 +28,9 @@ def nanos(amount: Money) -> int:
 class Hold:
     """A reservation as its callers know it; `used` counts if it expires.
 
-    Only the last Extend's key is kept, and a copy of an earlier one that was long on its way counts as new: it changes
-    no mark, but its key is the last one then. `straggling` are the keys that may have been overtaken by their copies.
+    Only the last Extend's key is kept, of a denied one only while none was granted; and a copy of an earlier one that
+    was long on its way counts as new: it changes no mark, but its key is the last one then. `straggling` are the keys
+    that may have been overtaken by their copies. `extend_granted` tells whether `extend_key` was.
     """
 
     account_id: str
@@ -41,6 +42,7 @@ class Hold:
     state: str = "ACTIVE"
     ended_by: str = ""
     extend_key: str | None = field(default=None, compare=False)
+    extend_granted: bool = field(default=False, compare=False)
     straggling: set[str] = field(default_factory=set[str], compare=False)
 
     @property
@@ -110,9 +112,10 @@ def expected_of(entries: Iterable[Entry], now: datetime) -> Expected:
             expected.operations[_kind(entry.method), entry.request.idempotency_key] = answer.denial
         elif entry.request.reservation_id in expected.holds:
             hold = expected.holds[entry.request.reservation_id]
-            hold.extend_key = entry.request.idempotency_key
+            if answer.granted or not hold.extend_granted:
+                hold.extend_key, hold.extend_granted = entry.request.idempotency_key, answer.granted
             if entry.sent > 1:
-                hold.straggling.add(hold.extend_key)
+                hold.straggling.add(entry.request.idempotency_key)
         if answer.granted:
             granted.append(entry)
             _EFFECTS[entry.method](expected, entry.request, answer.response)

@@ -1,6 +1,6 @@
-"""Fixtures for tests of the schema, which run on every supported Postgres that this machine has."""
+"""Fixtures for tests of the schema, which run on every supported Postgres that this machine has, and of the reads."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,8 @@ from imprest_server.db.data_dir import OWNER_ROLE
 from imprest_server.db.embedded import EmbeddedPostgres
 from imprest_server.db.migrations import upgrade
 from tests.conftest import Database
+from tests.support import clock
+from tests.support.ledger import House, house_on
 from tests.support.postgres import cluster_of, database_of, other_installations
 
 
@@ -40,3 +42,11 @@ def empty(any_cluster: EmbeddedPostgres) -> Iterator[Database]:
     """A database without tables."""
     with database_of(any_cluster, template="template0") as database:
         yield database
+
+
+@pytest.fixture
+async def house(database: Database) -> AsyncIterator[House]:
+    """An engine and its reads, on a database whose clock can be moved."""
+    clock.install(database.owner_dsn)
+    async with house_on(database) as house:
+        yield house

@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from imprest_server.core.errors import ImprestError
 from imprest_server.core.ids import AccountId
@@ -188,6 +190,46 @@ async def test_opposed_transfers_neither_deadlock_nor_lose(lanes: Lanes) -> None
     ]
     assert tally(await together(lanes, transfers)) == {"OK": 120}
     assert [lanes.standing(account).wallet for account in (a, b, c)] == ["50", "50", "50"]
+    assert [engine.stats.retries for engine in lanes.engines] == [0] * len(lanes.engines)
+
+
+async def test_opposed_references_never_deadlock(database: Database) -> None:
+    """Batches on different books meet on references only, each naming them in an order of its own."""
+    with psycopg.connect(database.owner_dsn) as owner:
+        # So slow that two batches are certain to insert side by side.
+        owner.execute(
+            """
+            CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql
+                AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END';
+            CREATE TRIGGER slowly BEFORE INSERT ON transactions FOR EACH ROW EXECUTE FUNCTION slowly();
+            """
+        )
+    async with running_lanes(database, engines=2) as lanes:
+        accounts = [await lanes.open(name) for name in ("a", "b")]
+        references = [f"pi_{n:02}" for n in range(20)]
+        orders = (references, references[::-1])
+        with capture_logs() as logged:
+            results = await asyncio.gather(
+                *(
+                    engine.submit(
+                        ops.AddCredit(
+                            tenant_id=TENANT,
+                            idempotency_key=lanes.key(),
+                            account_id=account,
+                            amount=usd("1"),
+                            external_reference=reference,
+                        )
+                    )
+                    for engine, account, order in zip(lanes.engines, accounts, orders, strict=True)
+                    for reference in order
+                ),
+                return_exceptions=True,
+            )
+        assert Counter(getattr(result, "reason", "OK") for result in results) == {
+            "OK": 20,
+            "EXTERNAL_REFERENCE_USED": 20,
+        }
+        assert {event["sqlstate"] for event in logged if "sqlstate" in event} <= {"23505"}
 
 
 async def test_reserve_between_due_and_swept(lanes: Lanes) -> None:

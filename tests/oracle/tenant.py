@@ -132,8 +132,9 @@ class Tenant:
             self._decisions[request["op"], request["idempotency_key"]] = decision
             return
         hold = self.find_reservation(request["reservation_id"])
-        if hold is not None:
-            hold.last_extend = decision
+        if hold is None or (outcome.denied and hold.last_extend and not hold.last_extend.outcome.denied):
+            return
+        hold.last_extend = decision
 
     # -- look-ups, used by the rules
 

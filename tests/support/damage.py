@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from imprest_server.core.ids import TransactionId, uuid7
-from imprest_server.core.money import decimal_of
+from imprest_server.core.money import format_nanos
 from imprest_server.db.data_dir import SUPERUSER
 from imprest_server.db.embedded import EmbeddedPostgres
 from imprest_server.ledger.chart import LedgerAccountCode, apply_posting
@@ -273,8 +273,8 @@ def append(
                 forged.transaction_id,
                 forged.seq,
                 kind.value,
-                decimal_of(forged.wallet_after),
-                decimal_of(forged.receivable_after),
+                format_nanos(forged.wallet_after),
+                format_nanos(forged.receivable_after),
                 forged.create_time,
                 chain_hash,
                 last_id,
@@ -282,9 +282,9 @@ def append(
         )
         owner.execute(
             "INSERT INTO postings VALUES (%s, %s, %s, 1, %s, %s, %s)",
-            [book.tenant_id, account, forged.seq, debit.value, credit.value, decimal_of(amount)],
+            [book.tenant_id, account, forged.seq, debit.value, credit.value, format_nanos(amount)],
         )
-        balances = ", ".join(f"{code.lower()} = {decimal_of(balance)}" for code, balance in book.balances.items())
+        balances = ", ".join(f"{code.lower()} = {format_nanos(balance)}" for code, balance in book.balances.items())
         owner.execute(
             f"UPDATE books SET {balances}, seq = %s, chain_hash = %s, last_time = %s WHERE account_id = %s".encode(),
             [forged.seq, chain_hash, forged.create_time, account],

@@ -31,6 +31,10 @@ def units(amount: int | str, currency_code: str = "USD") -> Money:
     return Money(currency_code, int(whole) * 10**9 + sign * int(fraction.ljust(9, "0")))
 
 
+async def expires_nothing(_tenant_id: TenantId, _account_id: AccountId) -> None:
+    """What an engine does that never gets to it."""
+
+
 @dataclass
 class House:
     """An engine and its reads. `expired` counts how often a read had due holds expired."""

@@ -11,6 +11,7 @@ from imprest_server.core.errors import CurrencyMismatch, ImprestError, InvalidAr
 from imprest_server.core.ids import AccountId
 from imprest_server.core.money import MAX_NANOS, Money
 from imprest_server.ledger import operations as ops
+from imprest_server.ledger.chart import LedgerAccountCode
 from imprest_server.ledger.operations import AccountSettings
 from imprest_server.ledger.rules import Outcome
 from tests.scenarios.rules_adapter import TENANT, RulesAdapter
@@ -122,7 +123,26 @@ def test_absurd_use_cannot_be_reported() -> None:
 
 
 def test_an_expiry_never_fails() -> None:
-    """Two uses that each could be charged, but not both: the second hold is freed, the account goes on working."""
+    """Two uses that each could be charged, but not both: of the second just what it holds; the account works on."""
+    books = Books()
+    books.do(create({}))
+    books.do(
+        ops.AddCredit(tenant_id=TENANT, idempotency_key="add", account_id=AccountId("acme"), amount=Money("USD", 10))
+    )
+    first, second = reserve(books, 1), reserve(books, 2)
+    for hold in (first, second):
+        books.do(extend(hold, MAX_NANOS - 2))
+    books.now += timedelta(seconds=60)
+    with pytest.raises(ImprestError) as error:
+        reserve(books, 3)
+    assert error.value.reason == "RECEIVABLE_OPEN"
+    book = books.ledger.books[TENANT, AccountId("acme")]
+    assert (book.held, book.open_count) == (0, 0)
+    assert book.balances[LedgerAccountCode.REVENUE] == MAX_NANOS
+    assert [books.ledger.reservations[TENANT, hold].captured for hold in (first, second)] == [MAX_NANOS - 2, 2]
+
+
+def test_an_expiry_that_can_charge_nothing_frees_the_hold() -> None:
     books = Books()
     books.do(create({}))
     books.do(
@@ -132,8 +152,7 @@ def test_an_expiry_never_fails() -> None:
     for hold in (first, second):
         books.do(extend(hold, MAX_NANOS))
     books.now += timedelta(seconds=60)
-    with pytest.raises(ImprestError) as error:
-        reserve(books, 3)
-    assert error.value.reason == "RECEIVABLE_OPEN"
+    books.do(ops.FreezeAccount(tenant_id=TENANT, idempotency_key="f", account_id=AccountId("acme")))
     book = books.ledger.books[TENANT, AccountId("acme")]
-    assert (book.held, book.open_count) == (0, 0)
+    assert (book.held, book.open_count, book.balances[LedgerAccountCode.REVENUE]) == (0, 0, MAX_NANOS)
+    assert books.ledger.reservations[TENANT, second].captured == 0

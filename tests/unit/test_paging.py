@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imprest_server.core.errors import InvalidArgument
-from imprest_server.core.paging import cut_page, decode_token, encode_token, page_limit
+from imprest_server.core.paging import MAX_PAGE_BYTES, cut_page, decode_token, encode_token, page_limit
 
 SCOPE = ("list_things", "tenant", None, ["B", "A"], 7)
 
@@ -96,7 +96,25 @@ def test_a_key_that_does_not_parse_is_denied() -> None:
 
 
 def test_pages_are_cut() -> None:
-    page, token = cut_page([1, 2, 3], 2, SCOPE, str)
+    page, token = cut_page([1, 2, 3], 2, SCOPE, str, small)
     assert (page, decode_token(token, SCOPE, int)) == ([1, 2], 2)
-    assert cut_page([1, 2], 2, SCOPE, str) == ([1, 2], "")
-    assert cut_page([], 2, SCOPE, str) == ([], "")
+    assert cut_page([1, 2], 2, SCOPE, str, small) == ([1, 2], "")
+    assert cut_page([], 2, SCOPE, str, small) == ([], "")
+
+
+def small(_item: int) -> int:
+    return 1
+
+
+def test_a_page_of_large_items_ends_early() -> None:
+    """`size` is the item itself."""
+    third, rest = MAX_PAGE_BYTES // 3, MAX_PAGE_BYTES - 2 * (MAX_PAGE_BYTES // 3)
+    for items, count in [
+        ([third, third, rest], 3),
+        ([third, third, rest + 1], 2),
+        ([third, MAX_PAGE_BYTES, 1], 1),
+        ([MAX_PAGE_BYTES + 1, 1], 1),
+    ]:
+        page, token = cut_page(items, 10, SCOPE, str, int)
+        assert page == items[:count]
+        assert decode_token(token, SCOPE, int) == (None if count == len(items) else items[count - 1])

@@ -311,6 +311,14 @@ class DeadlineTooShort(ImprestError):
     reason: ClassVar[str] = "DEADLINE_TOO_SHORT"
 
 
+@dataclass(eq=False)
+class ReplyTooLarge(ImprestError):
+    """The replies of this batch do not fit into one message. Send this operation again with the same key: it may have
+    been carried out, and the answer tells."""
+
+    reason: ClassVar[str] = "REPLY_TOO_LARGE"
+
+
 def _leaves(cls: type[ImprestError]) -> list[type[ImprestError]]:
     return [leaf for sub in cls.__subclasses__() for leaf in [sub, *_leaves(sub)]]
 
@@ -319,7 +327,11 @@ STORED_DENIALS: Mapping[str, type[ImprestError]] = {cls.reason: cls for cls in _
 
 
 def restore_denial(reason: str, values: Mapping[str, str]) -> ImprestError:
-    """The denial that was stored under a key, marked as replayed."""
-    error = STORED_DENIALS[reason](**values)
+    """The denial that was stored under a key, marked as replayed.
+
+    An older version may have stored other variables: what is missing is shown as "?", what is unknown left out.
+    """
+    cls = STORED_DENIALS[reason]
+    error = cls(**{f.name: values.get(f.name, "?") for f in fields(cls)})
     error.replayed = True
     return error

@@ -18,6 +18,7 @@ MAX_NANOS = 2**63 * NANOS_PER_UNIT - 1
 
 # Wide enough for NUMERIC(38,9); a result that would not be exact raises instead of being rounded.
 _EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
+_integral = _EXACT.to_integral_exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,7 @@ def check_range(nanos: int, what: str) -> int:
 
 def nanos_of(amount: Decimal) -> int:
     """The nanos of a NUMERIC(38,9) value as Postgres returns it. Raises when that would not be exact."""
-    return int(amount.scaleb(9, _EXACT).to_integral_exact(context=_EXACT))
-
-
-def decimal_of(nanos: int) -> Decimal:
-    """The NUMERIC(38,9) value of an integer of nanos, exactly."""
-    return Decimal(nanos).scaleb(-9, _EXACT)
+    return int(_integral(amount.scaleb(9, _EXACT))) if amount else 0  # most of a book's columns are zero
 
 
 def format_nanos(nanos: int) -> str:

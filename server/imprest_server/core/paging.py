@@ -17,6 +17,8 @@ from imprest_server.core.errors import InvalidArgument
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
+#: Most bytes of items on a page, unless one alone is larger: gRPC clients accept messages of 4 MiB by default.
+MAX_PAGE_BYTES = 3 * 1024 * 1024
 
 _VERSION = "1"
 _MAX_TOKEN_LENGTH = 1024
@@ -38,13 +40,21 @@ def page_limit(page_size: int) -> int:
     return min(page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
 
 
-def cut_page(items: Sequence[T], limit: int, scope: Scope, key: Callable[[T], str]) -> tuple[list[T], str]:
+def cut_page(
+    items: Sequence[T], limit: int, scope: Scope, key: Callable[[T], str], size: Callable[[T], int]
+) -> tuple[list[T], str]:
     """The page, and the token of the next one ("" on the last), of up to `limit` + 1 items that were read.
 
-    `key` names the place of an item in the list's order.
+    `key` names the place of an item in the list's order, `size` is how many bytes it takes at most.
     """
-    page = list(items[:limit])
-    return page, encode_token(scope, key(page[-1])) if len(items) > limit else ""
+    page: list[T] = []
+    room = MAX_PAGE_BYTES
+    for item in items[:limit]:
+        room -= size(item)
+        if room < 0 and page:
+            break
+        page.append(item)
+    return page, encode_token(scope, key(page[-1])) if len(items) > len(page) else ""
 
 
 def encode_token(scope: Scope, key: str) -> str:

@@ -253,7 +253,7 @@ transactions = Table(
         unique=True,
         postgresql_where=text("external_reference IS NOT NULL"),
     ),
-    # store.sql load_captures; queries.sql list_transactions, filtered by reservation
+    # store.sql load_captures_to_refund; queries.sql list_transactions, filtered by reservation
     Index(
         "ix_transactions_reservation",
         "tenant_id",

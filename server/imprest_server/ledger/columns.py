@@ -36,12 +36,13 @@ _NO_LABELS = text("{}")
 
 
 def rows_to_write(ledger: Ledger, now: datetime) -> list[tuple[str, list[Row]]]:
-    """Statement and rows, in the order they are written; rows sorted by key."""
+    """Statement and rows, in the order they are written; sorted by whatever key other batches may insert meanwhile."""
     changes = ledger.changes
     new_books = sorted(changes.books & changes.new_accounts)
     old_books = sorted(changes.books - changes.new_accounts)
     new_reservations = sorted(changes.new_reservations, key=_by_id)
     reservations = sorted(changes.reservations, key=_by_id)
+    transactions = sorted(changes.transactions, key=_by_reference)
     return [
         ("insert_accounts", [_account_row(ledger.accounts[key]) for key in sorted(changes.new_accounts)]),
         ("update_accounts", [_account_row(ledger.accounts[key]) for key in sorted(changes.accounts)]),
@@ -50,8 +51,8 @@ def rows_to_write(ledger: Ledger, now: datetime) -> list[tuple[str, list[Row]]]:
         ("insert_reservations", [_reservation_row(ledger.reservations[key]) for key in new_reservations]),
         ("update_reservations", [_reservation_row(ledger.reservations[key]) for key in reservations]),
         ("update_extends", [_extend_row(key, *changes.extends[key]) for key in sorted(changes.extends, key=_by_id)]),
-        ("insert_transactions", [_transaction_row(transaction) for transaction in changes.transactions]),
-        ("insert_postings", [row for transaction in changes.transactions for row in _posting_rows(transaction)]),
+        ("insert_transactions", [_transaction_row(transaction) for transaction in transactions]),
+        ("insert_postings", [row for transaction in transactions for row in _posting_rows(transaction)]),
         ("insert_refunds", [_refund_row(allocation) for allocation in changes.refunds]),
         ("insert_usage_lines", [_usage_row(line) for line in changes.usage_lines]),
         (
@@ -68,6 +69,11 @@ def rows_to_write(ledger: Ledger, now: datetime) -> list[tuple[str, list[Row]]]:
 def _by_id(key: ReservationKey) -> tuple[str, int]:
     """Sorts like the key itself; comparing integers is quicker than comparing UUIDs."""
     return key[0], key[1].int
+
+
+def _by_reference(transaction: Transaction) -> tuple[str, str, str]:
+    """The only key of a transaction, posting or refund that a batch on other books may be inserting, too."""
+    return transaction.tenant_id, transaction.kind, transaction.external_reference
 
 
 def _labels(labels: Labels) -> str:

@@ -1,8 +1,8 @@
 """What callers ask the ledger to do, and what it answers.
 
-One frozen dataclass per operation. Optional fields that are None were not set; the fingerprint covers just
-the fields that were, so it does not change when a field is added later. Amounts are `Money` here: the rules
-check its currency against the account's before they use its nanos.
+One frozen dataclass per operation. The fingerprint covers just the fields that differ from their default, so it
+does not change when a field is added later: never change a default. Amounts are `Money` here: the rules check its
+currency against the account's before they use its nanos.
 """
 
 from __future__ import annotations
@@ -342,11 +342,14 @@ class Request:
 
 
 def fingerprint(operation: Operation) -> bytes:
-    """SHA-256 over the fields that were set, without tenant and key: equal content, equal fingerprint."""
+    """SHA-256 over the fields that differ from their default, without tenant and key: equal content, equal fingerprint.
+
+    A field given as its default means the same as an absent one.
+    """
     content = {
         name: _plain(value)
-        for name in _content_fields(type(operation))
-        if (value := getattr(operation, name)) is not None
+        for name, default in _content_fields(type(operation))
+        if (value := getattr(operation, name)) != default
     }
     return hashlib.sha256(_to_json([operation.kind, content]).encode()).digest()
 
@@ -354,14 +357,14 @@ def fingerprint(operation: Operation) -> bytes:
 _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
-_content_names: dict[type[Operation], tuple[str, ...]] = {}
+_content_names: dict[type[Operation], tuple[tuple[str, Any], ...]] = {}
 
 
-def _content_fields(cls: type[Operation]) -> tuple[str, ...]:
-    """The names of the fields that a fingerprint covers; worked out once per class."""
+def _content_fields(cls: type[Operation]) -> tuple[tuple[str, Any], ...]:
+    """The names and defaults of the fields that a fingerprint covers; MISSING, for no default, equals nothing."""
     if cls not in _content_names:
-        names = (f.name for f in fields(cls))
-        _content_names[cls] = tuple(name for name in names if name not in ("tenant_id", "idempotency_key"))
+        named = ((f.name, f.default) for f in fields(cls))
+        _content_names[cls] = tuple(field for field in named if field[0] not in ("tenant_id", "idempotency_key"))
     return _content_names[cls]
 
 

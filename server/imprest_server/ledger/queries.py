@@ -46,12 +46,9 @@ from imprest_server.ledger.model import (
     TransactionKind,
 )
 from imprest_server.ledger.rows import ENTRY_WIDTH, account_of, allocations_of, balances_of, entry_of, reservation_of
-from imprest_server.ledger.views import PastBalance, TrialBalance, trial_balance_of
+from imprest_server.ledger.views import PastBalance, TrialBalance, size_of, trial_balance_of
 
 SQL = load_sql("imprest_server.ledger", "sql/queries.sql")
-
-#: How often a read of a whole tenant insists on holds that came due only after it began.
-STRICT_PASSES = 5
 
 
 class Queries:
@@ -96,7 +93,7 @@ class Queries:
         )
         parameters = {"customer": customer_id, "parent": parent_account_id, "state": state and state.value}
         rows = await self._rows(tenant_id, text, {**parameters, "after": after, "limit": limit + 1})
-        return cut_page([account_of(row) for row in rows], limit, scope, lambda account: account.account_id)
+        return cut_page([account_of(row) for row in rows], limit, scope, lambda account: account.account_id, size_of)
 
     async def get_balance(
         self, tenant_id: TenantId, account_id: AccountId, as_of: datetime | None = None
@@ -107,18 +104,18 @@ class Queries:
         locked FOR SHARE while it has no later transaction. Raises InvalidArgument for a future `as_of`.
         """
 
-        async def read() -> Reading[Balance]:
-            rows = await self._rows(tenant_id, SQL["get_balance"], {"account": account_id})
+        async def read(horizon: datetime | None) -> Reading[Balance]:
+            rows = await self._rows(tenant_id, SQL["get_balance"], {"account": account_id, "horizon": horizon})
             if not rows:
                 raise NotFound(resource="account", id=account_id)
             now, is_due, currency_code, *amounts = rows[0]
             limit, wallet, held, receivable = map(nanos_of, amounts)
             available = wallet - held + limit
             balance = Balance(account_id, currency_code, wallet, held, available, receivable, limit, as_of=now)
-            return balance, [account_id] if is_due else []
+            return balance, now, [account_id] if is_due else []
 
-        async def read_past(as_of: datetime) -> Reading[PastBalance]:
-            parameters = {"tenant": tenant_id, "account": account_id, "as_of": as_of}
+        async def read_past(as_of: datetime, horizon: datetime | None) -> Reading[PastBalance]:
+            parameters = {"tenant": tenant_id, "account": account_id, "as_of": as_of, "horizon": horizon}
             async with self._cursor([tenant_id]) as cursor:
                 await cursor.execute(SQL["lock_book_as_of"], parameters)
                 await cursor.execute(SQL["get_balance_as_of"], parameters)
@@ -128,22 +125,23 @@ class Queries:
             if currency_code is None:
                 raise NotFound(resource="account", id=account_id)
             past = PastBalance(account_id, currency_code, nanos_of(wallet), nanos_of(receivable), as_of)
-            return past, [account_id] if is_due else []
+            return past, now, [account_id] if is_due else []
 
         if as_of is None:
             return await without_due(tenant_id, self._expire_due, read)
-        return await without_due(tenant_id, self._expire_due, lambda: read_past(as_of))
+        return await without_due(tenant_id, self._expire_due, lambda horizon: read_past(as_of, horizon))
 
     async def get_reservation(self, tenant_id: TenantId, reservation_id: ReservationId) -> tuple[Reservation, str]:
         """The reservation and the currency code of its amounts."""
 
-        async def read() -> Reading[tuple[Reservation, str]]:
-            rows = await self._rows(tenant_id, SQL["get_reservation"], {"reservation": reservation_id})
+        async def read(horizon: datetime | None) -> Reading[tuple[Reservation, str]]:
+            parameters = {"reservation": reservation_id, "horizon": horizon}
+            rows = await self._rows(tenant_id, SQL["get_reservation"], parameters)
             if not rows:
                 raise NotFound(resource="reservation", id=format_reservation_id(reservation_id))
-            ((is_due, currency_code, *columns),) = rows
+            ((now, is_due, currency_code, *columns),) = rows
             reservation = reservation_of(columns)
-            return (reservation, currency_code), [reservation.account_id] if is_due else []
+            return (reservation, currency_code), now, [reservation.account_id] if is_due else []
 
         return await without_due(tenant_id, self._expire_due, read)
 
@@ -172,14 +170,14 @@ class Queries:
         )
         parameters = {"account": account_id, "call": call_id, "state": state and state.value, "after": after}
 
-        async def read() -> Reading[list[tuple[Reservation, str]]]:
-            rows = await self._rows(tenant_id, text, {**parameters, "limit": limit + 1})
-            found = [(reservation_of(columns), currency_code) for _, currency_code, *columns in rows]
-            due = [item[0].account_id for item, row in zip(found, rows, strict=True) if row[0]]
-            return found, due
+        async def read(horizon: datetime | None) -> Reading[list[tuple[Reservation, str]]]:
+            rows = await self._rows(tenant_id, text, {**parameters, "limit": limit + 1, "horizon": horizon})
+            found = [(reservation_of(columns), currency_code) for _, _, currency_code, *columns in rows]
+            due = [item[0].account_id for item, row in zip(found, rows, strict=True) if row[1]]
+            return found, rows[0][0] if rows else None, due
 
         found = await without_due(tenant_id, self._expire_due, read)
-        return cut_page(found, limit, scope, lambda item: item[0].reservation_id.hex)
+        return cut_page(found, limit, scope, lambda item: item[0].reservation_id.hex, lambda item: size_of(item[0]))
 
     async def list_transactions(
         self,
@@ -221,16 +219,16 @@ class Queries:
             "after": decode_token(page_token, scope, int) or 0,
         }
 
-        async def read() -> Reading[tuple[list[Transaction], str]]:
-            rows = await self._rows(tenant_id, text, {**parameters, "limit": limit + 1})
+        async def read(horizon: datetime | None) -> Reading[tuple[list[Transaction], str]]:
+            rows = await self._rows(tenant_id, text, {**parameters, "limit": limit + 1, "horizon": horizon})
             if not rows:
                 raise NotFound(resource="account", id=account_id)
-            is_due, currency_code, first, *_ = rows[0]
-            found = [] if first is None else [entry_of(row[2:]) for row in rows]
-            return (found, currency_code), [account_id] if is_due else []
+            now, is_due, currency_code, first, *_ = rows[0]
+            found = [] if first is None else [entry_of(row[3:]) for row in rows]
+            return (found, currency_code), now, [account_id] if is_due else []
 
         found, currency_code = await without_due(tenant_id, self._expire_due, read)
-        page, next_token = cut_page(found, limit, scope, lambda transaction: str(transaction.seq))
+        page, next_token = cut_page(found, limit, scope, lambda transaction: str(transaction.seq), size_of)
         return page, currency_code, next_token
 
     async def get_transaction(
@@ -252,27 +250,25 @@ class Queries:
     ) -> tuple[list[TrialBalance], datetime]:
         """One account's trial balance, or the whole tenant's: one per currency in the order of their codes.
 
-        Returns the instant of it too. While a tenant's holds come due faster than they are expired, a few may be left
-        that came due only after this read began. Raises AmountOutOfRange for sums beyond google.type.Money.
+        Returns the instant of it too. Raises AmountOutOfRange for sums beyond google.type.Money.
         """
         text = SQL["trial_balance"]
         text = text.replace("{filters}", SQL["books_of_account"] if account_id else "")
         text = text.replace("{due_filters}", SQL["due_of_account"] if account_id else "")
-        clocks: list[datetime] = []
 
-        async def read() -> Reading[tuple[list[TrialBalance], datetime]]:
-            horizon = clocks[0] if len(clocks) >= STRICT_PASSES else None
+        async def read(horizon: datetime | None) -> Reading[tuple[list[TrialBalance], datetime]]:
             rows = await self._rows(tenant_id, text, {"account": account_id, "horizon": horizon})
             now, is_due, first, *_ = rows[0]
-            clocks.append(now)
             if account_id and first is None:
                 raise NotFound(resource="account", id=account_id)
             due: list[AccountId] = []
             if is_due:
                 keys = [(tenant_id, account_id)] if account_id else await self.due_accounts([tenant_id], limit=1000)
                 due = [key[1] for key in keys]
+                if not due:  # somebody else has expired them since
+                    return await read(horizon)
             sums = [] if first is None else [(currency, balances_of(amounts)) for _, _, currency, *amounts in rows]
-            return ([trial_balance_of(currency, balances) for currency, balances in sums], now), due
+            return ([trial_balance_of(currency, balances) for currency, balances in sums], now), now, due
 
         return await without_due(tenant_id, self._expire_due, read)
 

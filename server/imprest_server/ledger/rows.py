@@ -29,9 +29,10 @@ tables instead of enum calls, positional arguments, and slices.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Context, Decimal, Inexact, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from imprest_server.core.money import nanos_of as _nanos
 from imprest_server.core.usage import RatedLine, UsageLine
 from imprest_server.ledger.chart import LedgerAccountCode
 from imprest_server.ledger.model import (
@@ -69,12 +70,6 @@ _ENDED_BY = {ended_by: ended_by for ended_by in EndedBy}
 _KINDS = {kind: kind for kind in TransactionKind}
 
 _ZERO = Decimal(0)
-_EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
-
-
-def _nanos(amount: Decimal) -> int:
-    """`core.money.nanos_of` for a NUMERIC(38,9) column, whose type promises that there is no fraction left."""
-    return int(amount.scaleb(9, _EXACT)) if amount else 0  # most of a book's columns are zero
 
 
 def account_of(row: Row) -> Account:

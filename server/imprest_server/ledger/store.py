@@ -21,7 +21,7 @@ from psycopg import AsyncConnection, AsyncCursor
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId, uuid7
 from imprest_server.core.money import nanos_of
-from imprest_server.db.arrays import array, text, timestamp, uuid
+from imprest_server.db.arrays import array, optional_numeric, text, timestamp, uuid
 from imprest_server.db.pool import tenants_setting
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.ledger.columns import rows_to_write
@@ -54,7 +54,7 @@ class Wanted:
 
     `captures_of` and `captures` are the reservations and transactions whose captures a refund may give back,
     `expiries_of` the reservations of whose expiry's capture a late commit may; their accounts are locked like those
-    of `reservations`.
+    of `reservations`. With each of `captures_of` stands how many nanos are to be refunded, None for all.
 
     Usage: `lines` and `lines_of` are lines with ids of their own, of calls and of reservations; `counters` and
     `counters_of` are the accounts, named or of reservations, whose months are looked at, with an instant in the month
@@ -64,7 +64,7 @@ class Wanted:
     tenants: set[TenantId] = field(default_factory=set[TenantId])
     accounts: set[AccountKey] = field(default_factory=set[AccountKey])
     reservations: set[ReservationKey] = field(default_factory=set[ReservationKey])
-    captures_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
+    captures_of: dict[ReservationKey, int | None] = field(default_factory=dict[ReservationKey, int | None])
     expiries_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
     captures: set[TransactionKey] = field(default_factory=set[TransactionKey])
     operations: set[OperationScope] = field(default_factory=set[OperationScope])
@@ -126,7 +126,7 @@ async def load(
         accounts = await run("load_accounts", books)
         book_rows = await run("load_books", books)
         due = await run("load_due_holds", {**books, "due_limit": due_limit})
-        operations = reservations = references = captures = None
+        operations = reservations = references = captures = to_refund = None
         if wanted.operations:
             operations = await run("load_operations", _columns(wanted.operations, "tenants", "kinds", "keys"))
         if wanted.reservations:
@@ -136,13 +136,22 @@ async def load(
                 "load_external_references",
                 _columns(wanted.external_references, "tenants", "kinds", "external_references"),
             )
-        if wanted.captures or wanted.captures_of or wanted.expiries_of:
+        if wanted.captures or wanted.expiries_of:
             captures = await run(
                 "load_captures",
                 {
                     **_columns(wanted.captures, "transaction_tenants", "transactions"),
-                    **_columns(wanted.captures_of, "reservation_tenants", "reservations"),
                     **_columns(wanted.expiries_of, "expired_tenants", "expired"),
+                },
+            )
+        if wanted.captures_of:
+            to_refund = await run(
+                "load_captures_to_refund",
+                {
+                    "tenants": array(text(tenant) for tenant, _ in wanted.captures_of),
+                    "reservations": array(uuid(reservation) for _, reservation in wanted.captures_of),
+                    "amounts": array(optional_numeric(amount) for amount in wanted.captures_of.values()),
+                    "transactions": books["transactions"],
                 },
             )
 
@@ -194,6 +203,8 @@ async def load(
             for row in await captures.fetchall():
                 if (row[0], row[2]) in locked:
                     _add_capture(ledger, row)
+        if to_refund is not None:
+            _add_captures_to_refund(ledger, [row for row in await to_refund.fetchall() if (row[0], row[2]) in locked])
         if lines is not None:
             for row in await lines.fetchall():
                 ledger.usage_lines[row[0], row[1], row[2], row[3]] = usage_line_of(row)
@@ -289,6 +300,14 @@ def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
                 cost_reversed=cost_reversed,
             ),
         )
+
+
+def _add_captures_to_refund(ledger: Ledger, rows: list[tuple[Any, ...]]) -> None:
+    for row in rows:
+        _add_capture(ledger, row[:-1])
+    for key, refunded in {(row[0], row[4]): nanos_of(row[-1]) for row in rows}.items():
+        loaded = sum(capture.refunded for capture in ledger.reservation_captures(key))
+        ledger.refunded_of_others[key] = refunded - loaded
 
 
 def _crowded(due: list[Reservation], due_limit: int) -> set[AccountKey]:

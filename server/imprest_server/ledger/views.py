@@ -1,4 +1,4 @@
-"""What reads show that the ledger does not keep as such: past balances and trial balances. Pure."""
+"""What reads show that the ledger does not keep as such: past and trial balances, how large things are. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime
 from imprest_server.core.ids import AccountId
 from imprest_server.core.money import check_range
 from imprest_server.ledger.chart import DEBIT_NORMAL, LedgerAccountCode
+from imprest_server.ledger.model import Account, Labels, Reservation, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +65,26 @@ def _line(code: LedgerAccountCode, balance: int) -> TrialBalanceLine:
     if (code in DEBIT_NORMAL) is (balance >= 0):
         return TrialBalanceLine(code, debit_balance=abs(balance), credit_balance=None)
     return TrialBalanceLine(code, debit_balance=None, credit_balance=abs(balance))
+
+
+# Bytes that ids, amounts, times and states of one thing, one posting, and the frame of a pair of labels take at most.
+_FIXED_BYTES = 512
+_POSTING_BYTES = 40
+_PAIR_BYTES = 8
+
+
+def size_of(thing: Account | Reservation | Transaction) -> int:
+    """How many bytes its message takes at most."""
+    match thing:
+        case Account():
+            return _size(thing.labels, thing.customer_id, thing.display_name, thing.time_zone)
+        case Reservation():
+            return _size(thing.labels, thing.call_id)
+        case Transaction():
+            texts = _size(thing.labels, thing.call_id, thing.reason, thing.external_reference)
+            return texts + _POSTING_BYTES * len(thing.postings)
+
+
+def _size(labels: Labels, *texts: str) -> int:
+    pairs = sum(_PAIR_BYTES + len(key.encode()) + len(value.encode()) for key, value in labels.items())
+    return _FIXED_BYTES + pairs + sum(len(text.encode()) for text in texts)

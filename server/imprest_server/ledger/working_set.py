@@ -87,6 +87,8 @@ class Ledger:
         self.reservations: dict[ReservationKey, Reservation] = {}
         self.captures: dict[TransactionKey, Capture] = {}
         self.captures_of: defaultdict[ReservationKey, list[TransactionId]] = defaultdict(list)
+        #: Of a reservation's captures that were not loaded: what refunds gave back of them before, in nanos.
+        self.refunded_of_others: dict[ReservationKey, int] = {}
         self.transaction_accounts: dict[TransactionKey, AccountId] = {}
         self.operations: dict[OperationScope, StoredOperation] = {}
         self.last_extends: dict[ReservationKey, tuple[str, StoredOperation]] = {}
@@ -112,7 +114,7 @@ class Ledger:
             raise NotFound(resource="reservation", id=format_reservation_id(key[1])) from None
 
     def reservation_captures(self, key: ReservationKey) -> list[Capture]:
-        """The captures of a reservation, oldest first."""
+        """The captures of a reservation, oldest first: the newest that cover all this batch may refund, or all."""
         found = [self.captures[key[0], transaction_id] for transaction_id in self.captures_of[key]]
         return sorted(found, key=lambda capture: capture.seq)
 

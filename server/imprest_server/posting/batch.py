@@ -119,8 +119,10 @@ def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
                 )
         case ops.Refund():
             if op.reservation_id is not None:
-                wanted.reservations.add((tenant, op.reservation_id))
-                wanted.captures_of.add((tenant, op.reservation_id))
+                key = (tenant, op.reservation_id)
+                wanted.reservations.add(key)
+                before = wanted.captures_of.get(key, 0)
+                wanted.captures_of[key] = None if before is None or op.amount is None else before + op.amount.nanos
             if op.transaction_id is not None:
                 wanted.captures.add((tenant, op.transaction_id))
         case ops.UpdateAccount() | ops.FreezeAccount() | ops.UnfreezeAccount() | ops.CloseAccount():

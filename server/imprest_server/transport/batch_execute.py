@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 from grpc.aio import ServicerContext
 
 from imprest.v1 import ledger_service_pb2 as pb
-from imprest_server.core.errors import InvalidArgument
+from imprest_server.core.errors import InvalidArgument, ReplyTooLarge
 from imprest_server.ledger.queries import Queries
 from imprest_server.posting.engine import Engine
 from imprest_server.transport.account_service import AccountService
@@ -26,6 +26,8 @@ Context = ServicerContext[Message, Message]
 Method = Callable[[Any, Context], Awaitable[Message]]
 
 MAX_OPERATIONS: Final = 1000
+#: Most bytes of replies in a batch's response. Clients accept 4 MiB by default; what is left out needs some room, too.
+MAX_REPLY_BYTES: Final = 3 * 1024 * 1024
 #: So many of a batch are in the engine's queue at a time; the next ones follow when these are answered.
 CHUNK: Final = 250
 
@@ -59,15 +61,24 @@ class BatchLedgerService(LedgerService):
         }
 
     async def BatchExecute(self, request: pb.BatchExecuteRequest, context: Context) -> pb.BatchExecuteResponse:
-        """Execute operations in order, independent of each other; a result each."""
+        """Execute operations in order, independent of each other; a result each.
+
+        When their replies get too large, the following ones are left out and the following chunks not begun.
+        """
         operations = request.operations
         if not 1 <= len(operations) <= MAX_OPERATIONS:
             raise InvalidArgument(field="operations", problem=f"must be 1 to {MAX_OPERATIONS}, not {len(operations)}")
-        response = pb.BatchExecuteResponse()
+        results: list[pb.BatchResult] = []
+        room = MAX_REPLY_BYTES
         for start in range(0, len(operations), CHUNK):
             chunk = operations[start : start + CHUNK]
-            response.results.extend(await asyncio.gather(*(self._execute(operation, context) for operation in chunk)))
-        return response
+            for result in await asyncio.gather(*(self._execute(operation, context) for operation in chunk)):
+                room -= result.ByteSize()
+                if room < 0:
+                    left_out = len(operations) - len(results)
+                    return pb.BatchExecuteResponse(results=results + [_failed(ReplyTooLarge(), "")] * left_out)
+                results.append(result)
+        return pb.BatchExecuteResponse(results=results)
 
     async def _execute(self, operation: pb.BatchOperation, context: Context) -> pb.BatchResult:
         kind = operation.WhichOneof("operation")
@@ -76,6 +87,9 @@ class BatchLedgerService(LedgerService):
                 raise InvalidArgument(field="operation", problem="is required")
             reply = await self._methods[kind](getattr(operation, kind), context)
         except Exception as error:  # noqa: BLE001  # an operation's error is its result
-            failure = failure_of(error, f"BatchExecute.{kind}")
-            return pb.BatchResult(error=Status.FromString(failure.details))
+            return _failed(error, f"BatchExecute.{kind}")
         return pb.BatchResult(**{kind: reply})  # type: ignore[arg-type]  # a reply of the operation's kind
+
+
+def _failed(error: Exception, method: str) -> pb.BatchResult:
+    return pb.BatchResult(error=Status.FromString(failure_of(error, method).details))

@@ -31,7 +31,9 @@ SERVICES: Final = (
     usage_service_pb2.DESCRIPTOR.services_by_name["UsageService"].full_name,
 )
 #: Requests are small, a batch of 1000 with a few labels each is under 1 MB; the largest is the price file of an
-#: ImportPrices, 2 MB and growing. gRPC refuses more than this with RESOURCE_EXHAUSTED.
+#: ImportPrices, 2 MB and growing. gRPC refuses more than this with RESOURCE_EXHAUSTED. Clients refuse replies of more
+#: than 4 MB unless told otherwise, so pages and batches end before (`core/paging.py`, `batch_execute.py`): a reply that
+#: is refused once is refused again.
 MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
 #: How long a call may still run after the server was told to stop.
 DRAIN_S: Final = 15.0

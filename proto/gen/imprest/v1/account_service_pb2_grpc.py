@@ -166,7 +166,8 @@ class AccountServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListAccounts(self, request, context):
-        """Lists accounts of the tenant in the order of their ids. All filters that are set must match.
+        """Lists accounts of the tenant in the order of their ids. All filters that are set must match. A page of very large
+        accounts ends before 4 MiB: go on while there is a `next_page_token`.
         Errors: INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -260,7 +261,7 @@ class AccountServiceServicer(object):
 
     def ListTransactions(self, request, context):
         """Lists the transactions of an account in the order of their `seq`, oldest first. All filters that are set must
-        match. Errors: INVALID_ARGUMENT, NOT_FOUND.
+        match. A page of very large transactions ends before 4 MiB: go on while there is a `next_page_token`. Errors: INVALID_ARGUMENT, NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

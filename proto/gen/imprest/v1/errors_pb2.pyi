@@ -35,6 +35,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_OUT_OF_RANGE: _ClassVar[ErrorReason]
     ERROR_REASON_DEADLINE_TOO_SHORT: _ClassVar[ErrorReason]
     ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+    ERROR_REASON_REPLY_TOO_LARGE: _ClassVar[ErrorReason]
     ERROR_REASON_USAGE_LINE_REUSED: _ClassVar[ErrorReason]
     ERROR_REASON_PRICE_BOOK_EXISTS: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
@@ -66,5 +67,6 @@ ERROR_REASON_QUEUE_FULL: ErrorReason
 ERROR_REASON_OUT_OF_RANGE: ErrorReason
 ERROR_REASON_DEADLINE_TOO_SHORT: ErrorReason
 ERROR_REASON_INTERNAL: ErrorReason
+ERROR_REASON_REPLY_TOO_LARGE: ErrorReason
 ERROR_REASON_USAGE_LINE_REUSED: ErrorReason
 ERROR_REASON_PRICE_BOOK_EXISTS: ErrorReason

@@ -121,7 +121,8 @@ class LedgerServiceServicer(object):
 
         When more credit is denied, the reply is OK with the unchanged total, `final_unit` = true and `denial_reason`: the
         call is running and must be ended in an orderly way. Use and expiry move even then.
-        Idempotent by key, within the reservation; only the last key is remembered, an older one is a new request.
+        Idempotent by key, within the reservation; only the last key is remembered, an older one is a new request. One that
+        is denied because the reservation has ended is not remembered in place of one that was granted.
         Errors: INVALID_ARGUMENT, NOT_FOUND, CURRENCY_MISMATCH, RESERVATION_COMMITTED, RESERVATION_VOIDED,
         RESERVATION_EXPIRED, PRICE_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, OUT_OF_RANGE.
         """
@@ -185,7 +186,8 @@ class LedgerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListReservations(self, request, context):
-        """Lists reservations of the tenant, newest first. All filters that are set must match.
+        """Lists reservations of the tenant, newest first. All filters that are set must match. A page of very large
+        reservations ends before 4 MiB: go on while there is a `next_page_token`.
         Errors: INVALID_ARGUMENT; an unknown account has no reservations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -200,6 +202,8 @@ class LedgerServiceServicer(object):
         their order, but one may be finished before an earlier one: do not put an operation here that depends on another's
         outcome. Large batches are worked off in pieces that take turns with other callers' requests. When the call fails
         or its deadline passes, any of the operations may have happened: send them again with the same keys.
+        Replies repeat labels; when all together would be more than the 4 MiB that gRPC clients accept, the last ones are
+        left out: these operations have REPLY_TOO_LARGE instead. Send them again with the same keys.
         Errors: INVALID_ARGUMENT (none, or more than 1000 operations).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -91,6 +91,9 @@ def _stored(ledger: Ledger, operation: Operation) -> StoredOperation | None:
 def _keep(ledger: Ledger, operation: Operation, stored: StoredOperation) -> None:
     if isinstance(operation, ops.Extend):
         key = (operation.tenant_id, operation.reservation_id)
+        last = ledger.last_extends.get(key)
+        if stored.denial_reason is not None and last is not None and last[1].denial_reason is None:
+            return  # the same no comes again without being kept: the hold has ended; the last grant's answer stays
         ledger.put_extend(key, operation.idempotency_key, stored)
     else:
         ledger.put_operation((operation.tenant_id, operation.kind, operation.idempotency_key), stored)

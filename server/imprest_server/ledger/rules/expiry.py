@@ -51,15 +51,18 @@ def expire_due(ledger: Ledger, due: Iterable[tuple[Reservation, TransactionId]],
 
 
 def _expire(ledger: Ledger, reservation: Reservation, transaction_id: TransactionId, now: datetime) -> None:
-    """End a due hold. This never fails: a capture that no balance could carry is left to a late commit."""
+    """End a due hold. This never fails: what no balance could carry, first beyond the hold, is left to late commits."""
     used = cost = 0
     if reservation.on_expiry is OnExpiry.CAPTURE_USED:
         used = max(0, reservation.used_so_far - reservation.captured - reservation.absorbed)
         cost = max(0, reservation.used_cost - reservation.captured_cost)
-    try:
-        _expire_charging(ledger, reservation, used, cost, transaction_id, now)
-    except AmountOutOfRange:
-        _expire_charging(ledger, reservation, 0, 0, transaction_id, now)
+    for amount, its_cost in ((used, cost), (min(used, reservation.remaining), cost), (0, 0)):
+        try:
+            _expire_charging(ledger, reservation, amount, its_cost, transaction_id, now)
+        except AmountOutOfRange:
+            assert amount or its_cost, "freeing a hold leads to no new balance"
+        else:
+            return
 
 
 def _expire_charging(

@@ -22,7 +22,7 @@ from imprest_server.ledger.working_set import Ledger
 
 def refund(ledger: Ledger, request: Request, op: Refund, now: datetime) -> Reply:
     """Refund `amount`, or all that is left, of a transaction or of a reservation's captures."""
-    account_id, captures = _target(ledger, op)
+    account_id, captures, refunded_of_others = _target(ledger, op)
     draft = Draft(ledger, (op.tenant_id, account_id), now)
     require_currency(draft.account, op.amount)
     require_open(draft.account)
@@ -46,21 +46,23 @@ def refund(ledger: Ledger, request: Request, op: Refund, now: datetime) -> Reply
         transaction=transaction,
         transaction_id=refund_id,
         balance=draft.balance(),
-        refunded_total=sum(capture.refunded for capture in captures) + amount,
+        refunded_total=sum(capture.refunded for capture in captures) + refunded_of_others + amount,
     )
 
 
-def _target(ledger: Ledger, op: Refund) -> tuple[AccountId, list[Capture]]:
-    """The account and its captures to refund, in the order they are used up: the newest first."""
+def _target(ledger: Ledger, op: Refund) -> tuple[AccountId, list[Capture], int]:
+    """The account and its captures to refund, in the order they are used up: the newest first; and what was refunded
+    before of captures that this refund does not get to."""
     if op.reservation_id is not None:
         key = (op.tenant_id, op.reservation_id)
-        return ledger.reservation(key).account_id, ledger.reservation_captures(key)[::-1]
+        account_id, captures = ledger.reservation(key).account_id, ledger.reservation_captures(key)[::-1]
+        return account_id, captures, ledger.refunded_of_others.get(key, 0)
     assert op.transaction_id is not None, "validation requires one of the two targets"
     transaction_key = (op.tenant_id, op.transaction_id)
     if transaction_key not in ledger.transaction_accounts:
         raise NotFound(resource="transaction", id=format_transaction_id(op.transaction_id))
     captures = [ledger.captures[transaction_key]] if transaction_key in ledger.captures else []
-    return ledger.transaction_accounts[transaction_key], captures
+    return ledger.transaction_accounts[transaction_key], captures, 0
 
 
 def _allocate(op: Refund, refund_id: TransactionId, captures: list[Capture], amount: int) -> list[RefundAllocation]:

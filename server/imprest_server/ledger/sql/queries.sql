@@ -2,7 +2,7 @@
 --
 -- Each answer comes from one statement, so from one snapshot. `clock` is read while the statement runs, after its
 -- snapshot was taken, and once only (MATERIALIZED); the statement tells whether a hold that its answer depends on is
--- due at that instant. In conditions the clock stands as `(SELECT clock.now FROM clock)`: a value that is known before
+-- due at that instant. `horizon`, where it is set, is an earlier instant to look from. In conditions the clock stands as `(SELECT clock.now FROM clock)`: a value that is known before
 -- the rows are read and can so bound an index scan.
 --
 -- `{filters}` is replaced by the blocks of the filters that are set, named <list>_of_<filter>.
@@ -36,7 +36,7 @@ AND state = %(state)s
 AND account_id > %(after)s
 
 -- name: get_balance
-WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+WITH clock AS MATERIALIZED (SELECT least(clock_timestamp(), %(horizon)s) AS now)
 SELECT
     clock.now,
     EXISTS (
@@ -64,7 +64,7 @@ FOR SHARE
 
 -- name: get_balance_as_of
 -- The clock comes back also when there is no such account, with NULLs.
-WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+WITH clock AS MATERIALIZED (SELECT least(clock_timestamp(), %(horizon)s) AS now)
 SELECT
     clock.now,
     EXISTS (
@@ -88,9 +88,10 @@ LEFT JOIN LATERAL (
 ) AS past ON true
 
 -- name: get_reservation
-WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+WITH clock AS MATERIALIZED (SELECT least(clock_timestamp(), %(horizon)s) AS now)
 SELECT
-    r.state = 'ACTIVE' AND r.expire_time <= (SELECT clock.now FROM clock), a.currency_code,
+    (SELECT clock.now FROM clock), r.state = 'ACTIVE' AND r.expire_time <= (SELECT clock.now FROM clock),
+    a.currency_code,
     r.tenant_id, r.reservation_id, r.account_id, r.call_id, r.state, r.amount, r.captured, r.absorbed, r.used_so_far,
     r.on_expiry, r.labels, r.create_time, r.expire_time, r.end_time, r.ended_by, r.late, r.provisional_hold,
     r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id, r.price_epoch, r.used_cost,
@@ -102,9 +103,9 @@ WHERE r.tenant_id = %(tenant)s AND r.reservation_id = %(reservation)s
 -- name: list_reservations
 -- A due hold that is still ACTIVE is found where its EXPIRED self belongs. Only the holds on the page matter: what is
 -- shown of one does not depend on the others.
-WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+WITH clock AS MATERIALIZED (SELECT least(clock_timestamp(), %(horizon)s) AS now)
 SELECT
-    r.state = 'ACTIVE' AND r.expire_time <= (SELECT clock.now FROM clock),
+    (SELECT clock.now FROM clock), r.state = 'ACTIVE' AND r.expire_time <= (SELECT clock.now FROM clock),
     (SELECT a.currency_code FROM accounts AS a WHERE a.tenant_id = r.tenant_id AND a.account_id = r.account_id),
     r.tenant_id, r.reservation_id, r.account_id, r.call_id, r.state, r.amount, r.captured, r.absorbed, r.used_so_far,
     r.on_expiry, r.labels, r.create_time, r.expire_time, r.end_time, r.ended_by, r.late, r.provisional_hold,
@@ -144,8 +145,9 @@ AND r.reservation_id < %(after)s
 -- name: list_transactions
 -- create_time never falls along seq, so a span of time is a span of seq. The account comes back also without any
 -- transaction, with NULLs.
-WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+WITH clock AS MATERIALIZED (SELECT least(clock_timestamp(), %(horizon)s) AS now)
 SELECT
+    (SELECT clock.now FROM clock),
     EXISTS (
         SELECT 1
         FROM reservations AS r
@@ -253,8 +255,8 @@ LEFT JOIN LATERAL (
 WHERE t.tenant_id = %(tenant)s AND t.transaction_id = %(transaction)s
 
 -- name: trial_balance
--- One row per currency; one with NULLs when there is no account. Holds that are due after `horizon` do not count as due.
-WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+-- One row per currency; one with NULLs when there is no account.
+WITH clock AS MATERIALIZED (SELECT least(clock_timestamp(), %(horizon)s) AS now)
 SELECT
     clock.now,
     EXISTS (
@@ -263,7 +265,7 @@ SELECT
         WHERE
             r.tenant_id = %(tenant)s
             AND r.state = 'ACTIVE'
-            AND r.expire_time <= (SELECT least(clock.now, %(horizon)s) FROM clock)
+            AND r.expire_time <= (SELECT clock.now FROM clock)
             {due_filters}
     ),
     sums.currency_code,

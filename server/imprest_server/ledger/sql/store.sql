@@ -167,8 +167,8 @@ CROSS JOIN LATERAL (
 ) AS found
 
 -- name: load_captures
--- Transactions by id or by reservation, with what they charged the customer and cost us, what of it a late
--- commit returned, and what refunds gave back.
+-- Transactions by id, and those of expiries by reservation, with what they charged the customer and cost us, what of it
+-- a late commit returned, and what refunds gave back.
 SELECT
     t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id, posted.charged, posted.cost,
     given_back.returned, given_back.refunded, given_back.cost_returned, given_back.cost_reversed
@@ -180,18 +180,6 @@ FROM (
         FROM transactions
         WHERE tenant_id = wanted.tenant_id AND transaction_id = wanted.transaction_id
         LIMIT 1
-    ) AS found
-    UNION
-    SELECT found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id
-    FROM unnest(%(reservation_tenants)s::text[], %(reservations)s::uuid[]) AS wanted (tenant_id, reservation_id)
-    CROSS JOIN LATERAL (
-        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id
-        FROM transactions
-        WHERE
-            tenant_id = wanted.tenant_id
-            AND reservation_id = wanted.reservation_id
-            AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT')
-        OFFSET 0
     ) AS found
     UNION
     SELECT found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id
@@ -225,6 +213,63 @@ CROSS JOIN LATERAL (
     FROM refunds
     WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
 ) AS given_back
+
+-- name: load_captures_to_refund
+-- Of each reservation its newest captures until what is left of them covers `amount` (NULL: all that have something
+-- left), and what was refunded of all its captures. Captures that other operations of the batch may give
+-- back do not count: an expiry's, and those of the `transactions` that are refunded by id.
+SELECT
+    c.tenant_id, c.transaction_id, c.account_id, c.seq, c.reservation_id, c.call_id, c.charged, c.cost, c.returned,
+    c.refunded, c.cost_returned, c.cost_reversed, c.all_refunded
+FROM
+    unnest(%(tenants)s::text[], %(reservations)s::uuid[], %(amounts)s::numeric[])
+    AS wanted (tenant_id, reservation_id, amount)
+CROSS JOIN LATERAL (
+    SELECT
+        found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
+        posted.charged, posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned,
+        given_back.cost_reversed,
+        posted.charged - given_back.returned - given_back.refunded AS refundable,
+        sum(posted.charged - given_back.returned - given_back.refunded) OVER () AS all_refundable,
+        sum(given_back.refunded) OVER () AS all_refunded,
+        row_number() OVER newest_first AS place,
+        coalesce(
+            sum(posted.charged - given_back.returned - given_back.refunded)
+            FILTER (WHERE found.kind <> 'EXPIRE' AND found.transaction_id <> ALL (%(transactions)s::uuid[]))
+            OVER (newest_first ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
+            0
+        ) AS newer
+    FROM (
+        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, kind
+        FROM transactions
+        WHERE
+            tenant_id = wanted.tenant_id
+            AND reservation_id = wanted.reservation_id
+            AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT')
+        OFFSET 0
+    ) AS found
+    CROSS JOIN LATERAL (
+        SELECT
+            coalesce(sum(amount) FILTER (WHERE credit = 'REVENUE' AND debit IN ('WALLET', 'RECEIVABLE')), 0) AS charged,
+            coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST'), 0) AS cost
+        FROM postings
+        WHERE tenant_id = found.tenant_id AND account_id = found.account_id AND seq = found.seq
+    ) AS posted
+    CROSS JOIN LATERAL (
+        SELECT
+            coalesce(sum(amount) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS returned,
+            coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0) AS refunded,
+            coalesce(sum(cost) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS cost_returned,
+            coalesce(sum(cost) FILTER (WHERE kind = 'REFUND'), 0) AS cost_reversed
+        FROM refunds
+        WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
+    ) AS given_back
+    WHERE posted.charged > 0
+    WINDOW newest_first AS (ORDER BY found.seq DESC)
+) AS c
+WHERE
+    c.place = 1
+    OR (c.refundable > 0 AND c.newer < coalesce(wanted.amount, c.all_refundable))
 
 -- name: load_usage_lines
 -- Lines by their ids, of calls by their names or by their reservations.
