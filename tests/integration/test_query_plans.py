@@ -105,6 +105,7 @@ VALUES = {
     "reservation": "md5('redrsv1/2')::uuid",
     "transaction": "md5('redtxn1/2')::uuid",
     "after": "0",
+    "horizon": "now()",
     "limit": "101",
 }
 JOURNAL = re.compile("transactions|postings|refunds")

@@ -21,6 +21,9 @@ from imprest_server.pricing.store import transaction
 
 SQL = load_sql("imprest_server.pricing", "sql/queries.sql")
 
+# Bytes that the message of a book, version, price or meter, and of one tier, takes at most.
+_THING_BYTES = 4096
+_TIER_BYTES = 160
 _NO_NUMBER_BEFORE = 2**31 - 1
 
 
@@ -59,7 +62,8 @@ class PriceQueries:
         )
         parameters = {"side": side, "currency": currency_code, "account": account_id, "after": after}
         rows = await self._rows(tenant_id, text, {**parameters, "limit": limit + 1})
-        return cut_page([book_of(row) for row in rows], limit, scope, lambda book: book.price_book_id)
+        books = [book_of(row) for row in rows]
+        return cut_page(books, limit, scope, lambda book: book.price_book_id, lambda _: _THING_BYTES)
 
     async def get_book(self, tenant_id: TenantId, price_book_id: PriceBookId) -> PriceBook:
         """The book."""
@@ -81,7 +85,8 @@ class PriceQueries:
             SQL["list_versions"],
             {"book": price_book_id, "before": before or _NO_NUMBER_BEFORE, "limit": limit + 1},
         )
-        return cut_page([version_of(row) for row in rows], limit, scope, lambda version: str(version.number))
+        versions = [version_of(row) for row in rows]
+        return cut_page(versions, limit, scope, lambda version: str(version.number), lambda _: _THING_BYTES)
 
     async def version_in_force(
         self, tenant_id: TenantId, price_book_id: PriceBookId, at: datetime | None = None
@@ -124,10 +129,14 @@ class PriceQueries:
         offset = 0 if place is None else place[1]
         parameters = {"version": version.version_id, "meter": meter, "provider": provider, "model": model}
         rows = await self._rows(tenant_id, text, {**parameters, "offset": offset, "limit": limit + 1})
-        prices, token = cut_page(
-            [price_of(row) for row in rows], limit, scope, lambda _: f"{version.version_id.hex}:{offset + limit}"
+        placed, token = cut_page(
+            [(place, price_of(row)) for place, row in enumerate(rows, start=offset + 1)],
+            limit,
+            scope,
+            lambda item: f"{version.version_id.hex}:{item[0]}",
+            lambda item: _THING_BYTES + 4 * len(item[1].source) + _TIER_BYTES * len(item[1].tiers),
         )
-        return prices, version, token
+        return [price for _, price in placed], version, token
 
     async def _version(
         self, tenant_id: TenantId, price_book_id: PriceBookId, version_id: PriceVersionId
@@ -152,7 +161,7 @@ def list_meters(category: str = "", page_size: int = 0, page_token: str = "") ->
     scope = ("list_meters", category)
     after = decode_token(page_token, scope, str) or ""
     meters = [meter for name, meter in sorted(METERS.items()) if name > after and category in ("", meter.category)]
-    return cut_page(meters[: limit + 1], limit, scope, lambda meter: meter.name)
+    return cut_page(meters[: limit + 1], limit, scope, lambda meter: meter.name, lambda _: _THING_BYTES)
 
 
 def _place(key: str) -> tuple[PriceVersionId, int]:
