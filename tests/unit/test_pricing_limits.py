@@ -64,6 +64,13 @@ def test_beyond_the_range_of_money() -> None:
         rated(report(line(quantity=10**15)), tariff([price()], [price(unit_price=10**15)]))
 
 
+def test_beyond_the_range_by_far() -> None:
+    most = 10**15
+    prices = tariff([price("*", margin_percent=most)], [price(unit_price=most)], exchange_rate=str(most))
+    with pytest.raises(AmountOutOfRange):
+        rated(report(line(quantity=most), line(quantity=most)), prices)
+
+
 # ── the month ────────────────────────────────────────────────────────────────────────────────────────
 
 

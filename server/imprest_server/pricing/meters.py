@@ -1,9 +1,9 @@
 """The standard catalogue of meters: what can be measured, and in which unit.
 
 Meters are disjoint: whatever was used is counted on exactly one of them (a cached token on `llm.cached_input_tokens`
-and not also on `llm.input_tokens`). "Long prompts" is the dearer class that some providers charge requests in whose
-prompt is above a limit: all tokens of such a request are counted there. A line on a meter that is not listed here is refused, so a slip of the pen cannot
-pass as free usage.
+and not also on `llm.input_tokens`). "Long prompts" is the dearer class in which some providers put requests whose
+prompt is above a limit: every token of such a request is counted there. A line on a meter that is not listed here is
+refused, so a slip of the pen cannot pass as free usage.
 """
 
 from __future__ import annotations

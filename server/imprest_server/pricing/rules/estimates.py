@@ -49,6 +49,9 @@ def affordable_duration(
         month.moved.clear()
         nanos = 0
         for match, quantity in legs:
+            if match.straight is not None:
+                nanos += round_up(quantity * seconds * match.straight[0], match.straight[1])
+                continue
             cost, cost_denominator = exact_cost(match, quantity * seconds, month, True)
             nanos += round_up(*exact_price(match, quantity * seconds, month, True, cost, cost_denominator))
         return nanos
