@@ -297,6 +297,8 @@ def test_differences_are_ordered_by_key() -> None:
         Difference(new.key, old, new),
     ]
     assert differences([same, old], [old, same]) == []
+    many = [price(LLM, model=f"m{n:02}") for n in range(20)]
+    assert [found.key for found in differences(many[::-1], [])] == [row.key for row in many]
 
 
 def test_an_amount_written_otherwise_is_no_difference() -> None:

@@ -108,6 +108,14 @@ def test_volume_prices_do_not_get_cheaper_with_more() -> None:
     assert affordable(usage, prices, nanos("30")) == 750
 
 
+def test_a_tiers_fee_counts_in_full() -> None:
+    prices = tariff([price(charge_model=ChargeModel.GRADUATED, tiers=tiers((10, "1", "0.5"), (None, "1", "0.5")))])
+    usage = report(line(quantity=20))
+    assert affordable(usage, prices, nanos("10.5")) == 10
+    assert affordable(usage, prices, nanos("11.999999999")) == 10
+    assert affordable(usage, prices, nanos("12")) == 11
+
+
 @given(
     prices(MODELS),
     prices(MODELS),

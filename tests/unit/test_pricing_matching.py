@@ -101,6 +101,12 @@ def test_destinations_are_told_apart_call_by_call() -> None:
             assert result.cost == nanos("1" if destination == "4917" else "2")
 
 
+def test_a_destination_may_matter_to_the_cost_alone() -> None:
+    prices = tariff([price(unit_price=9)], [price(unit_price=2), price(destination_prefix="49", unit_price=1)])
+    costs = [rated(report(line(destination=number)), prices).cost for number in ("49171", "33", "49171")]
+    assert costs == [nanos("1"), nanos("2"), nanos("1")]
+
+
 def missing(usage: UsageLine, sale: list[Price], cost: list[Price], **fields: str | None) -> PriceNotFound:
     with pytest.raises(PriceNotFound) as error:
         rated(report(usage), tariff(sale, cost, **fields))

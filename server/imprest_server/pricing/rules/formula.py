@@ -225,8 +225,6 @@ class Formula:
         """What the month's first `position` units cost."""
         total = 0
         for tier in self._tiers:
-            if position <= tier.start:
-                continue
             end = position if tier.upper is None else min(position, tier.upper)
             if end > tier.start:
                 total += tier.flat_fee + (end - tier.start) * tier.unit
