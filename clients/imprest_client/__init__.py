@@ -11,6 +11,7 @@ from imprest_client.admin import KEEP, AdminClient
 from imprest_client.client import Amount, LedgerClient
 from imprest_client.connection import Connection
 from imprest_client.errors import Denied, ImprestError, Retryable
+from imprest_client.pricing import PricingClient
 from imprest_client.retry import RetryPolicy
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Denied",
     "ImprestError",
     "LedgerClient",
+    "PricingClient",
     "RetryPolicy",
     "Retryable",
 ]

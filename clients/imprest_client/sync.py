@@ -13,6 +13,7 @@ from typing import Self, overload
 
 import imprest_client.admin as aio_admin
 import imprest_client.client as aio
+import imprest_client.pricing as aio_pricing
 from imprest_client.blocking import LOOP, Facade, blocking, iterating
 from imprest_client.connection import Connection
 from imprest_client.model import Balance, PastBalance
@@ -89,3 +90,24 @@ class AdminClient(LedgerClient):
         if as_of is None:
             return LOOP.run(self._inner.get_balance(account_id))
         return LOOP.run(self._inner.get_balance(account_id, as_of=as_of))
+
+
+class PricingClient(LedgerClient):
+    """`imprest_client.PricingClient`, blocking."""
+
+    _kind = aio_pricing.PricingClient
+    _inner: aio_pricing.PricingClient
+
+    list_meters = iterating(aio_pricing.PricingClient.list_meters)
+    create_price_book = blocking(aio_pricing.PricingClient.create_price_book)
+    get_price_book = blocking(aio_pricing.PricingClient.get_price_book)
+    list_price_books = iterating(aio_pricing.PricingClient.list_price_books)
+    list_price_versions = iterating(aio_pricing.PricingClient.list_price_versions)
+    list_prices = iterating(aio_pricing.PricingClient.list_prices)
+    publish_prices = blocking(aio_pricing.PricingClient.publish_prices)
+    import_prices = blocking(aio_pricing.PricingClient.import_prices)
+    set_override = blocking(aio_pricing.PricingClient.set_override)
+    assign_price_book = blocking(aio_pricing.PricingClient.assign_price_book)
+    end_assignment = blocking(aio_pricing.PricingClient.end_assignment)
+    set_exchange_rate = blocking(aio_pricing.PricingClient.set_exchange_rate)
+    quote = blocking(aio_pricing.PricingClient.quote)
