@@ -74,6 +74,7 @@ def names(descriptors: Iterable[MethodDescriptor]) -> list[str]:
 # ---- what this release has ---------------------------------------------------------------------------------
 
 RPCS = {
+    "UsageService": "RecordUsage",
     "LedgerService": "Reserve Extend Commit Void Charge Refund GetReservation ListReservations BatchExecute",
     "AccountService": "CreateAccount GetAccount UpdateAccount ListAccounts FreezeAccount UnfreezeAccount"
     " CloseAccount GetBalance AddCredit ReverseCredit GrantCredit Adjust Withdraw Transfer ListTransactions"
@@ -120,6 +121,8 @@ CONTRACT = {
     "ChargeResponse": "balance charge transaction_id replayed",
     "RefundRequest": "transaction_id reservation_id idempotency_key amount reason reverse_cost",
     "RefundResponse": "transaction balance refunded_total replayed",
+    "RecordUsageRequest": "account_id idempotency_key call_id amount usage effective_time labels",
+    "RecordUsageResponse": "balance charge transaction_id replayed",
     "UsageReport": "lines start_time end_time labels",
     "UsageLine": "line_id meter provider model quantity destination operation labels",
     "RatedLine": "line price cost exact_price exact_cost price_version cost_version match",
@@ -137,6 +140,8 @@ ONEOFS = {
     ("CommitRequest", "usage"),
     ("ChargeRequest", "amount"),
     ("ChargeRequest", "usage"),
+    ("RecordUsageRequest", "amount"),
+    ("RecordUsageRequest", "usage"),
     ("RefundRequest", "transaction_id"),
     ("RefundRequest", "reservation_id"),
     ("GetTrialBalanceRequest", "account_id"),

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     Index,
@@ -75,6 +76,7 @@ _KINDS = (
     "EXPIRE",
     "VOID",
     "CHARGE",
+    "USAGE",
     "REFUND",
     "UPDATE_ACCOUNT",
     "CLOSE",
@@ -181,6 +183,11 @@ reservations = Table(
     Column("extend_fingerprint", LargeBinary),
     Column("extend_denial_reason", Text),
     Column("extend_payload", Text),
+    # The prices that a hold was priced by and keeps; NULL: it was not.
+    Column("price_epoch", BigInteger),
+    Column("used_cost", Numeric(38, 9), nullable=False, server_default=text("0")),
+    Column("captured_cost", Numeric(38, 9), nullable=False, server_default=text("0")),
+    _money("provisional_cost", nullable=True),
     PrimaryKeyConstraint("tenant_id", "reservation_id", name="pk_reservations"),
     ForeignKeyConstraint(
         ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_reservations_account"
@@ -192,6 +199,7 @@ reservations = Table(
     CheckConstraint(
         "amount >= 0 AND captured >= 0 AND absorbed >= 0 AND used_so_far >= 0", name="ck_reservations_amounts"
     ),
+    CheckConstraint("used_cost >= 0 AND captured_cost >= 0", name="ck_reservations_costs"),
     # store.sql load_due_holds: the due holds of one account, in the order they expire
     Index(
         "ix_reservations_due",
@@ -300,7 +308,7 @@ refunds = Table(
         name="fk_refunds_refund",
     ),
     CheckConstraint(_values("kind", "REFUND", "LATE_COMMIT"), name="ck_refunds_kind"),
-    CheckConstraint("amount > 0", name="ck_refunds_amount"),
+    CheckConstraint("amount >= 0 AND (amount > 0 OR cost > 0)", name="ck_refunds_amount"),
     CheckConstraint("cost >= 0", name="ck_refunds_cost"),
     # queries.sql get_transaction; verify.sql allocations
     Index("ix_refunds_refund", "tenant_id", "refund_transaction_id"),
@@ -466,4 +474,88 @@ exchange_rates = Table(
     ),
     CheckConstraint("rate > 0", name="ck_exchange_rates_rate"),
     CheckConstraint("epoch > 0", name="ck_exchange_rates_epoch"),
+)
+
+usage_lines = Table(
+    "usage_lines",
+    metadata,
+    _required("tenant_id", Text),
+    _required("account_id", Text),
+    _required("call_id", Text),
+    _required("line_id", Text),
+    # Of the transaction that posted it; NULL when there was nothing to post.
+    Column("seq", BigInteger),
+    Column("reservation_id", Uuid),
+    _required("meter", Text),
+    _required("provider", Text),
+    _required("model", Text),
+    _decimal("quantity"),
+    _required("destination", Text),
+    _required("operation", Text),
+    _required("labels", JSONB),
+    _money("price"),
+    _money("cost"),
+    _decimal("exact_price"),
+    _decimal("exact_cost"),
+    # No foreign keys: versions are never deleted, and checking them would be a tenth of a commit.
+    _required("price_version_id", Uuid),
+    Column("cost_version_id", Uuid),
+    _required("match", Text),
+    # What it added to usage_counters, as [month, side, meter, provider, model, prefix, before, quantity] each.
+    Column("counts", JSONB),
+    _time("start_time"),
+    _time("end_time", nullable=True),
+    _time("create_time"),
+    # ledger store.sql load_usage_lines, load_usage_counts
+    PrimaryKeyConstraint("tenant_id", "account_id", "call_id", "line_id", name="pk_usage_lines"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id", "seq"],
+        ["transactions.tenant_id", "transactions.account_id", "transactions.seq"],
+        name="fk_usage_lines_transaction",
+    ),
+    CheckConstraint("quantity >= 0", name="ck_usage_lines_quantity"),
+    CheckConstraint("price >= 0 AND cost >= 0 AND exact_price >= 0 AND exact_cost >= 0", name="ck_usage_lines_amounts"),
+    CheckConstraint("seq IS NOT NULL OR (price = 0 AND cost = 0)", name="ck_usage_lines_posted"),
+    # verify.sql usage
+    Index(
+        "ix_usage_lines_transaction",
+        "tenant_id",
+        "account_id",
+        "seq",
+        postgresql_where=text("seq IS NOT NULL"),
+    ),
+)
+
+usage_counters = Table(
+    "usage_counters",
+    metadata,
+    _required("tenant_id", Text),
+    _required("account_id", Text),
+    # Its first day.
+    _required("month", Date),
+    _required("side", Text),
+    _required("meter", Text),
+    _required("provider", Text),
+    _required("model", Text),
+    _required("destination_prefix", Text),
+    _decimal("quantity"),
+    # ledger store.sql load_usage_counters
+    PrimaryKeyConstraint(
+        "tenant_id",
+        "account_id",
+        "month",
+        "side",
+        "meter",
+        "provider",
+        "model",
+        "destination_prefix",
+        name="pk_usage_counters",
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_usage_counters_account"
+    ),
+    CheckConstraint("extract(day FROM month) = 1", name="ck_usage_counters_month"),
+    CheckConstraint(_values("side", *_SIDES), name="ck_usage_counters_side"),
+    CheckConstraint("quantity >= 0", name="ck_usage_counters_quantity"),
+    postgresql_with={"fillfactor": 80},
 )

@@ -6,14 +6,14 @@ and that some prices count what an account has used earlier in the calendar mont
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from imprest_server.core.ids import AccountId, ReservationId, TenantId
-from imprest_server.core.usage import RatedLine, UsageLine
+from imprest_server.core.usage import RatedLine, UsageReport
 from imprest_server.ledger.model import Account
 
 
@@ -38,10 +38,6 @@ class Count(NamedTuple):
     quantity: Decimal
 
 
-#: Where a month's count stands; 0 for one that nothing has been counted in.
-Counted = Callable[[CounterKey], Decimal]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
     """By which prices usage is rated: those known at `epoch` (None: known now) and in force at `price_time`.
@@ -64,7 +60,7 @@ class PricedLine:
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """Usage with its price: `price` and `cost` are the sums of the lines in nanos, `epoch` the one it was rated at."""
+    """Usage with its price: `price` and `cost` are the sums of the lines in nanos, `epoch` is that of the prices."""
 
     lines: tuple[PricedLine, ...]
     price: int
@@ -73,20 +69,28 @@ class Priced:
 
 
 class Rating(Protocol):
-    """The prices of a batch's tenants: all that its operations need was loaded before the fold. Pure."""
+    """The prices of a batch's tenants: all that its operations need was loaded before the fold. Pure.
 
-    def rate(
-        self, account: Account, lines: Sequence[UsageLine], basis: Basis, counted: Counted, *, estimate: bool
+    `counters` are the account's counts so far; nothing is counted here, but of several lines each counts on from the
+    one before it.
+    """
+
+    def capture(
+        self, account: Account, usage: UsageReport, basis: Basis, counters: Mapping[CounterKey, Decimal]
     ) -> Priced:
-        """Price the lines. Rounded to even, or up for an `estimate`. Counts nothing; a line counts on from the one
-        before it. Raises PriceNotFound."""
+        """Price what was used, rounded to even. Raises PriceNotFound, AmountOutOfRange."""
+        ...
+
+    def estimate(
+        self, account: Account, usage: UsageReport, basis: Basis, counters: Mapping[CounterKey, Decimal]
+    ) -> Priced:
+        """The most that usage up to this may come to, rounded up. Raises PriceNotFound, AmountOutOfRange."""
         ...
 
     def affordable_duration(
-        self, account: Account, lines: Sequence[UsageLine], basis: Basis, counted: Counted, amount: int
+        self, account: Account, usage: UsageReport, basis: Basis, counters: Mapping[CounterKey, Decimal], amount: int
     ) -> timedelta | None:
-        """How long `amount` nanos last when all lines are used up evenly over the longest of their times; at most that
-        long. None when no line measures time."""
+        """How long `amount` nanos last when the usage is spread evenly over its time; None when it measures no time."""
         ...
 
 

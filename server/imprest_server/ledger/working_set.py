@@ -93,7 +93,7 @@ class Ledger:
         self.external_references: set[ReferenceScope] = set()
         self.rating: Rating | None = None
         self.usage_lines: dict[LineKey, RatedLine] = {}
-        self.counters: dict[CounterKey, Decimal] = {}
+        self.counters: defaultdict[AccountKey, dict[CounterKey, Decimal]] = defaultdict(dict)
         self.counted_by: defaultdict[ReservationKey, dict[CounterKey, Decimal]] = defaultdict(dict)
         self.changes = Changes()
 
@@ -166,7 +166,7 @@ class Ledger:
         self.usage_lines[line.tenant_id, line.account_id, line.call_id, rated.line.line_id] = rated
         self.changes.usage_lines.append(line)
         for count in line.priced.counts:
-            self.counters[count.key] = count.before + count.quantity
+            self.counters[line.tenant_id, line.account_id][count.key] = count.before + count.quantity
             self.changes.counters.add(count.key)
             if line.reservation_id is not None:
                 self.add_counted(line.tenant_id, line.reservation_id, count.key, count.quantity)

@@ -1,32 +1,42 @@
 """Loads and adds the rows of a tenant's prices. SQL in sql/store.sql; what a process keeps of them is in `cache`.
 
-Everything runs in a transaction that the caller has begun for the tenant (`imprest.tenants` is set): a posting batch's
-own, or one on a pooled connection.
+Everything runs in a transaction that works for the tenant (`imprest.tenants` is set): a posting batch's own, or one of
+`transaction`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection, AsyncCursor
+from psycopg import errors as pg
 from psycopg.rows import TupleRow, tuple_row
 
-from imprest_server.core.ids import TenantId
+from imprest_server.core.errors import Conflict, NotFound, Unavailable
+from imprest_server.core.ids import AccountId, TenantId
 from imprest_server.db.arrays import array, text, uuid
+from imprest_server.db.pool import ReadPool, tenant_transaction
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.pricing.model import (
     Assignment,
+    BookSide,
+    CounterKey,
     ExchangeRate,
     Price,
     PriceBook,
+    PriceBookId,
+    PriceKey,
     PriceVersion,
     PriceVersionId,
 )
 from imprest_server.pricing.rows import assignment_of, book_of, exchange_rate_of, price_of, price_row, version_of
+from imprest_server.pricing.rules import Payer
 
 Connection = AsyncConnection[Any]
 
@@ -41,6 +51,32 @@ class CatalogRows:
     versions: Sequence[PriceVersion]
     assignments: Sequence[Assignment]
     exchange_rates: Sequence[ExchangeRate]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOperation:
+    """What is kept of a decided request: granted when `denial_reason` is None. `payload` is JSON."""
+
+    fingerprint: bytes
+    denial_reason: str | None
+    payload: str
+
+
+@asynccontextmanager
+async def transaction(pool: ReadPool, tenant_id: TenantId) -> AsyncIterator[Connection]:
+    """A transaction on a pooled connection that sees this tenant only; the driver's errors become ours.
+
+    Raises Conflict when a lock was not to be had, Unavailable without a database.
+    """
+    try:
+        async with tenant_transaction(pool, [tenant_id]) as connection:
+            yield connection
+    except (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure) as error:
+        raise Conflict from error
+    except pg.QueryCanceled as error:
+        raise Unavailable(problem="The database took too long to answer.") from error
+    except psycopg.OperationalError as error:
+        raise Unavailable(problem="The database cannot be reached.") from error
 
 
 async def read_epoch(conn: Connection, tenant_id: TenantId) -> int:
@@ -86,6 +122,65 @@ async def load_prices(
     return found
 
 
+async def clock(conn: Connection) -> datetime:
+    """The database's time."""
+    ((now,),) = await _rows(conn, "clock", {})
+    return now  # type: ignore[no-any-return]
+
+
+async def load_counters(conn: Connection, keys: Iterable[CounterKey]) -> dict[CounterKey, Decimal]:
+    """Where the months' counters stand, without a lock; one that has counted nothing yet is left out."""
+    names = ("tenants", "accounts", "months", "sides", "meters", "providers", "models", "prefixes")
+    rows = [
+        (
+            key.tenant_id,
+            key.account_id,
+            key.month,
+            key.side.value,
+            key.price.meter,
+            key.price.provider,
+            key.price.model,
+            key.price.destination_prefix,
+        )
+        for key in keys
+    ]
+    found = await _rows(conn, "load_counters", dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    return {
+        CounterKey(tenant_id, account_id, month, BookSide(side), PriceKey(*price)): quantity
+        for tenant_id, account_id, month, side, *price, quantity in found
+    }
+
+
+async def find_account(conn: Connection, tenant_id: TenantId, account_id: AccountId) -> Payer:
+    """An account as far as prices care; raises NotFound."""
+    rows = await _rows(conn, "find_account", {"tenant": tenant_id, "account": account_id})
+    if not rows:
+        raise NotFound(resource="account", id=account_id)
+    ((currency_code, parent_account_id, time_zone),) = rows
+    return Payer(tenant_id, account_id, parent_account_id, currency_code, time_zone)
+
+
+async def find_version(conn: Connection, tenant_id: TenantId, version_id: PriceVersionId) -> PriceVersion | None:
+    """A version by its id."""
+    rows = await _rows(conn, "find_version", {"tenant": tenant_id, "version": version_id})
+    return version_of(rows[0]) if rows else None
+
+
+async def find_override(
+    conn: Connection, tenant_id: TenantId, account_id: AccountId, side: BookSide, currency_code: str
+) -> PriceBook | None:
+    """The book of an account's overrides, when there have been any."""
+    parameters = {"tenant": tenant_id, "account": account_id, "side": side, "currency": currency_code}
+    rows = await _rows(conn, "find_override", parameters)
+    return book_of(rows[0]) if rows else None
+
+
+async def find_operation(conn: Connection, tenant_id: TenantId, kind: str, key: str) -> StoredOperation | None:
+    """What was decided under a key."""
+    rows = await _rows(conn, "find_operation", {"tenant": tenant_id, "kind": kind, "key": key})
+    return StoredOperation(*rows[0]) if rows else None
+
+
 async def _rows(conn: Connection, block: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(SQL[block], parameters)
@@ -116,8 +211,13 @@ async def lock_tenant(conn: Connection, tenant_id: TenantId) -> tuple[int, datet
     that refers to the tenant's row by a foreign key may be inserted before: two who have done so deadlock here.
     """
     ((epoch,),) = await _rows(conn, "lock_tenant", {"tenant": tenant_id})
-    ((now,),) = await _rows(conn, "clock", {})
-    return epoch, now
+    return epoch, await clock(conn)
+
+
+async def last_number(conn: Connection, tenant_id: TenantId, price_book_id: PriceBookId) -> int:
+    """How many versions a book has. Final under the tenant's lock."""
+    ((number,),) = await _rows(conn, "last_number", {"tenant": tenant_id, "book": price_book_id})
+    return number  # type: ignore[no-any-return]
 
 
 async def insert_book(conn: Connection, book: PriceBook, epoch: int) -> None:
@@ -197,3 +297,22 @@ async def insert_exchange_rate(
 async def set_epoch(conn: Connection, tenant_id: TenantId, epoch: int) -> None:
     """Count the tenant's epoch up, under its lock."""
     await _run(conn, "set_epoch", {"tenant": tenant_id, "epoch": epoch})
+
+
+async def insert_operation(
+    conn: Connection, tenant_id: TenantId, kind: str, key: str, stored: StoredOperation, create_time: datetime
+) -> None:
+    """Keep what was decided under a key."""
+    await _run(
+        conn,
+        "insert_operation",
+        {
+            "tenant": tenant_id,
+            "kind": kind,
+            "key": key,
+            "fingerprint": stored.fingerprint,
+            "denial_reason": stored.denial_reason,
+            "payload": stored.payload,
+            "create_time": create_time,
+        },
+    )

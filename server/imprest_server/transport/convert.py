@@ -130,6 +130,13 @@ def to_time(instant: datetime) -> Timestamp:
     return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
 
+def to_duration(span: timedelta | None) -> Duration | None:
+    """A span in whole microseconds, not negative; absent when there is none."""
+    if span is None:
+        return None
+    return Duration(seconds=span.days * 86_400 + span.seconds, nanos=span.microseconds * 1000)
+
+
 # ── enums ────────────────────────────────────────────────────────────────────────────────────────────
 
 E = TypeVar("E", bound=StrEnum)

@@ -9,9 +9,10 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 
-from imprest.v1 import account_service_pb2, ledger_service_pb2
+from imprest.v1 import account_service_pb2, ledger_service_pb2, usage_service_pb2
 from imprest.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_server
 from imprest.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
+from imprest.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from imprest_server.db.errors import StartupError
 from imprest_server.ledger.queries import Queries
 from imprest_server.posting.engine import Engine
@@ -19,10 +20,12 @@ from imprest_server.transport.account_service import AccountService
 from imprest_server.transport.batch_execute import BatchLedgerService
 from imprest_server.transport.interceptors import CallGuard
 from imprest_server.transport.submit import Submit
+from imprest_server.transport.usage_service import UsageService
 
 SERVICES: Final = (
     ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name,
     account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
+    usage_service_pb2.DESCRIPTOR.services_by_name["UsageService"].full_name,
 )
 #: Requests are small, a batch of 1000 with a few labels each is under 1 MB. gRPC refuses more than this with
 #: RESOURCE_EXHAUSTED.
@@ -55,6 +58,7 @@ class Server:
         ledger, accounts = BatchLedgerService(engine, queries), AccountService(Submit(engine), queries)
         add_LedgerServiceServicer_to_server(ledger, self._server)  # type: ignore[no-untyped-call]
         add_AccountServiceServicer_to_server(accounts, self._server)  # type: ignore[no-untyped-call]
+        add_UsageServiceServicer_to_server(UsageService(Submit(engine)), self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 

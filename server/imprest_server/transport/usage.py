@@ -8,20 +8,23 @@ from imprest.v1 import usage_pb2
 from imprest_server.core.errors import InvalidArgument
 from imprest_server.core.ids import format_price_version_id
 from imprest_server.core.usage import RatedLine, UsageLine, UsageReport
+from imprest_server.pricing.rules import check_usage
 from imprest_server.transport.convert import parse_decimal, parse_time, to_decimal, to_money
 
 
 def parse_usage(request: Message, field: str) -> UsageReport | None:
-    """The UsageReport in `field`; None when it is absent. What its values may be is validated with the operation."""
+    """The UsageReport in `field`; None when it is absent. Raises InvalidArgument when it cannot be rated."""
     if not request.HasField(field):
         return None
     report: usage_pb2.UsageReport = getattr(request, field)
-    return UsageReport(
+    usage = UsageReport(
         lines=tuple(_line_of(line, f"{field}.lines[{n}].") for n, line in enumerate(report.lines)),
         start_time=parse_time(report, "start_time", f"{field}."),
         end_time=parse_time(report, "end_time", f"{field}."),
         labels=dict(report.labels),
     )
+    check_usage(usage, field)
+    return usage
 
 
 def _line_of(line: usage_pb2.UsageLine, path: str) -> UsageLine:

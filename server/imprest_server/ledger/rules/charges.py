@@ -15,6 +15,7 @@ from imprest_server.ledger.rules.guards import (
     require_no_receivable,
     require_open,
     require_recent,
+    require_recent_usage,
 )
 from imprest_server.ledger.rules.overrun import post_charge, split_usage
 from imprest_server.ledger.rules.usage import Captured, capture_usage, itemised, record
@@ -24,6 +25,7 @@ from imprest_server.ledger.working_set import Ledger
 def charge(ledger: Ledger, request: Request, op: Charge, now: datetime) -> Reply:
     """Reserve and final commit in one step: denied like Reserve, without its call cap; never overruns."""
     require_recent(op.effective_time, now)
+    require_recent_usage(op.usage, now)
     draft = Draft(ledger, (op.tenant_id, op.account_id), now)
     require_currency(draft.account, op.amount)
     require_active(draft.account)
@@ -40,6 +42,7 @@ def record_usage(ledger: Ledger, request: Request, op: RecordUsage, now: datetim
     What is not available is owed, up to the account's `max_overrun`; the rest is absorbed.
     """
     require_recent(op.effective_time, now)
+    require_recent_usage(op.usage, now)
     draft = Draft(ledger, (op.tenant_id, op.account_id), now)
     account = draft.account
     require_currency(account, op.amount)

@@ -26,6 +26,7 @@ from imprest_server.ledger.rules.draft import Draft
 from imprest_server.ledger.rules.guards import require_currency
 from imprest_server.ledger.rules.holds import (
     details_of,
+    given_nanos,
     move_hold,
     overrun_rejected,
     require_state_active,
@@ -118,7 +119,7 @@ def late_commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> 
             effective_time=op.effective_time,
             now=now,
         )
-    amount = used.price if used else op.amount.nanos if op.amount else 0
+    amount = used.price if used else given_nanos(op.amount)
     if draft.account.state is AccountState.CLOSED:
         difference = ChargeBreakdown(absorbed=max(0, amount - provisional.charged) - provisional.absorbed)
     else:

@@ -14,6 +14,7 @@ from imprest_server.core.errors import (
     ReceivableOpen,
 )
 from imprest_server.core.money import Money, format_nanos
+from imprest_server.core.usage import UsageReport
 from imprest_server.ledger.model import Account, AccountState, TransactionKind
 from imprest_server.ledger.rules.draft import Draft
 from imprest_server.ledger.working_set import Ledger
@@ -78,6 +79,12 @@ def require_unused_reference(
     """The external reference, when given, was not used by this kind of operation of this tenant."""
     if external_reference and (account.tenant_id, kind, external_reference) in ledger.external_references:
         raise ExternalReferenceUsed(external_reference=external_reference)
+
+
+def require_recent_usage(usage: UsageReport | None, now: datetime, field: str = "usage") -> None:
+    """The start of usage, when given, is not in the future and at most 35 days ago."""
+    if usage is not None:
+        require_recent(usage.start_time, now, f"{field}.start_time")
 
 
 def require_recent(instant: datetime | None, now: datetime, field: str = "effective_time") -> None:

@@ -32,6 +32,7 @@ from imprest_server.ledger.rules.guards import (
     require_currency,
     require_funds,
     require_no_receivable,
+    require_recent_usage,
 )
 from imprest_server.ledger.rules.overrun import post_charge, split_by_policy
 from imprest_server.ledger.rules.usage import WholeCall, capture_usage, itemised, record
@@ -55,10 +56,9 @@ def reserve(ledger: Ledger, request: Request, op: Reserve, now: datetime) -> Rep
             open_reservations=str(draft.book.open_count),
             max_concurrent_calls=str(cap),
         )
-    estimated = None
-    if op.estimate is not None:
-        estimated = WholeCall(ledger, account, op.estimate, None, now, estimate=True, field="estimate")
-    amount = estimated.priced.price if estimated else _nanos(op.amount)
+    call = None if op.estimate is None else WholeCall(ledger, account, op.estimate, None, now)
+    estimate = call.estimate() if call else None
+    amount = estimate.price if estimate else given_nanos(op.amount)
     least = amount if op.min_amount is None else min(op.min_amount.nanos, amount)
     require_funds(draft, least, draft.spendable)
     granted = min(amount, draft.spendable)
@@ -72,7 +72,7 @@ def reserve(ledger: Ledger, request: Request, op: Reserve, now: datetime) -> Rep
         create_time=now,
         expire_time=now + (op.ttl or ledger.terms.default_ttl),
         labels=op.labels or {},
-        price_epoch=estimated.priced.epoch if estimated else None,
+        price_epoch=estimate.epoch if estimate else None,
     )
     draft.book.held += granted
     draft.book.open_count += 1
@@ -83,7 +83,7 @@ def reserve(ledger: Ledger, request: Request, op: Reserve, now: datetime) -> Rep
         reservation=reservation,
         balance=draft.balance(),
         final_unit=granted < amount,
-        affordable_duration=estimated.affordable_duration(granted) if estimated else None,
+        affordable_duration=call.affordable_duration(granted) if call else None,
     )
 
 
@@ -93,19 +93,20 @@ def extend(ledger: Ledger, request: Request, op: Extend, now: datetime) -> Reply
     A total that cannot be granted is answered with the unchanged one, `final_unit` and the reason: the
     call is running. Use and expiry move even then.
     """
+    require_recent_usage(op.estimate_total, now, "estimate_total")
+    require_recent_usage(op.used, now, "used")
     reservation = ledger.reservation((op.tenant_id, op.reservation_id))
     draft = Draft(ledger, reservation.account_key, now)
     require_currency(draft.account, op.new_total, op.used_so_far)
     require_state_active(reservation)
-    used, used_cost, new_total, estimated = _nanos(op.used_so_far), 0, _nanos(op.new_total), None
-    if op.used is not None:
-        so_far = WholeCall(ledger, draft.account, op.used, reservation, now, estimate=False, field="used")
-        used, used_cost = so_far.priced.price, so_far.priced.cost
+    call = None
+    new_total, used, used_cost = given_nanos(op.new_total), given_nanos(op.used_so_far), 0
     if op.estimate_total is not None:
-        estimated = WholeCall(
-            ledger, draft.account, op.estimate_total, reservation, now, estimate=True, field="estimate_total"
-        )
-        new_total = estimated.priced.price
+        call = WholeCall(ledger, draft.account, op.estimate_total, reservation, now)
+        new_total = call.estimate().price
+    if op.used is not None:
+        so_far = WholeCall(ledger, draft.account, op.used, reservation, now).so_far()
+        used, used_cost = so_far.price, so_far.cost
     used, used_cost = max(reservation.used_so_far, used), max(reservation.used_cost, used_cost)
     expire_time = reservation.expire_time if op.ttl is None else max(reservation.expire_time, now + op.ttl)
     amount, denial = reservation.amount, None
@@ -123,7 +124,7 @@ def extend(ledger: Ledger, request: Request, op: Extend, now: datetime) -> Reply
         reservation=extended,
         balance=draft.balance(),
         final_unit=denial is not None,
-        affordable_duration=estimated.affordable_duration(amount) if estimated else None,
+        affordable_duration=call.affordable_duration(amount) if call else None,
         denial_reason=denial.reason if denial else None,
     )
 
@@ -157,7 +158,7 @@ def commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> Reply
             effective_time=op.effective_time,
             now=now,
         )
-    amount = used.price if used else _nanos(op.amount)
+    amount = used.price if used else given_nanos(op.amount)
     if amount > reservation.remaining and draft.account.overrun_policy is OverrunPolicy.REJECT:
         raise overrun_rejected(draft, reservation, amount, reservation.remaining)
     charge = itemised(split_by_policy(draft, amount, reservation.remaining), used)
@@ -211,7 +212,7 @@ def void(ledger: Ledger, request: Request, op: Void, now: datetime) -> Reply:
     )
 
 
-def _nanos(amount: Money | None) -> int:
+def given_nanos(amount: Money | None) -> int:
     """An amount's nanos; 0 for none, where usage was given instead or nothing was asked for."""
     return 0 if amount is None else amount.nanos
 

@@ -1,4 +1,5 @@
--- What posting batches and readers load of a tenant's prices, and what publishing adds.
+-- What posting batches and readers load of a tenant's prices, and what publishing adds. Columns stand in the order of
+-- rows.py.
 --
 -- Rows carry the epoch they came with. All that a tenant's epoch counts is committed: epochs are given out under the
 -- lock of the tenant's row. So whoever has read an epoch finds all rows up to it, in whatever snapshot.
@@ -110,7 +111,42 @@ WHERE tenant_id = %(tenant)s AND kind = %(kind)s AND idempotency_key = %(key)s
 INSERT INTO operations (tenant_id, kind, idempotency_key, fingerprint, denial_reason, payload, create_time)
 VALUES (%(tenant)s, %(kind)s, %(key)s, %(fingerprint)s, %(denial_reason)s, %(payload)s, %(create_time)s)
 
+-- name: last_number
+SELECT coalesce(max(number), 0) FROM price_versions WHERE tenant_id = %(tenant)s AND price_book_id = %(book)s
+
+-- name: find_override
+SELECT tenant_id, price_book_id, side, currency_code, display_name, account_id, create_time
+FROM price_books
+WHERE
+    tenant_id = %(tenant)s AND account_id = %(account)s AND side = %(side)s AND currency_code = %(currency)s
+
+-- name: find_version
+SELECT price_book_id, version_id, number, epoch, effective_time, create_time
+FROM price_versions
+WHERE tenant_id = %(tenant)s AND version_id = %(version)s
+
 -- name: find_account
-SELECT currency_code, parent_account_id, time_zone, state
-FROM accounts
-WHERE tenant_id = %(tenant)s AND account_id = %(account)s
+SELECT currency_code, parent_account_id, time_zone FROM accounts WHERE tenant_id = %(tenant)s AND account_id = %(account)s
+
+-- name: load_counters
+SELECT
+    found.tenant_id, found.account_id, found.month, found.side, found.meter, found.provider, found.model,
+    found.destination_prefix, trim_scale(found.quantity)
+FROM unnest(
+    %(tenants)s::text[], %(accounts)s::text[], %(months)s::date[], %(sides)s::text[], %(meters)s::text[],
+    %(providers)s::text[], %(models)s::text[], %(prefixes)s::text[]
+) AS named (tenant_id, account_id, month, side, meter, provider, model, destination_prefix)
+CROSS JOIN LATERAL (
+    SELECT tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity
+    FROM usage_counters
+    WHERE
+        tenant_id = named.tenant_id
+        AND account_id = named.account_id
+        AND month = named.month
+        AND side = named.side
+        AND meter = named.meter
+        AND provider = named.provider
+        AND model = named.model
+        AND destination_prefix = named.destination_prefix
+    LIMIT 1
+) AS found
