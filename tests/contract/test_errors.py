@@ -27,7 +27,14 @@ CODES = {
     "DEADLINE_TOO_SHORT": "DEADLINE_EXCEEDED",
     "INTERNAL": "INTERNAL",
     **dict.fromkeys(
-        ["IDEMPOTENCY_KEY_REUSED", "EXTERNAL_REFERENCE_USED", "ACCOUNT_EXISTS", "USAGE_LINE_REUSED"], "ALREADY_EXISTS"
+        [
+            "IDEMPOTENCY_KEY_REUSED",
+            "EXTERNAL_REFERENCE_USED",
+            "ACCOUNT_EXISTS",
+            "USAGE_LINE_REUSED",
+            "PRICE_BOOK_EXISTS",
+        ],
+        "ALREADY_EXISTS",
     ),
     **dict.fromkeys(["DATABASE_UNAVAILABLE", "DRAINING", "QUEUE_FULL"], "UNAVAILABLE"),
     **dict.fromkeys(
@@ -117,6 +124,7 @@ def test_only_denials_by_the_state_of_the_books_are_stored() -> None:
         expected = mapped.code is grpc.StatusCode.FAILED_PRECONDITION or cls in (
             errors.ExternalReferenceUsed,
             errors.AccountExists,
+            errors.UsageLineReused,
         )
         assert cls.stored is expected, cls
 

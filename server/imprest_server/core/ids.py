@@ -79,6 +79,11 @@ def parse_transaction_id(text: str) -> TransactionId | None:
     return None if parsed is None else TransactionId(parsed)
 
 
+def parse_price_version_id(text: str) -> UUID | None:
+    """The price version id written as `text`, or None when it is not one."""
+    return _parse(text, PRICE_VERSION_PREFIX)
+
+
 def _parse(text: str, prefix: str) -> UUID | None:
     digits = text[len(prefix) :]
     if not text.startswith(prefix) or len(digits) != 32 or not set(digits) <= set("0123456789abcdef"):

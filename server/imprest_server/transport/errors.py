@@ -47,6 +47,7 @@ TABLE: Final[Mapping[type[errors.ImprestError], Mapped]] = {
     errors.IdempotencyKeyReused: _EXISTS,
     errors.ExternalReferenceUsed: _EXISTS,
     errors.AccountExists: _EXISTS,
+    errors.PriceBookExists: _EXISTS,
     errors.UsageLineReused: _EXISTS,
     errors.InsufficientFunds: _DENIED,
     errors.AccountFrozen: _DENIED,
