@@ -112,7 +112,7 @@ def price(message: price_pb2.Price) -> model.Price:
         destination_prefix=message.destination_prefix,
         charge_model=member(model.ChargeModel, price_pb2.ChargeModel, "CHARGE_MODEL_", message.charge_model),
         unit_price=_number(message.unit_price),
-        per_quantity=_number(message.per_quantity),
+        per_quantity=_number(message.per_quantity) if message.HasField("per_quantity") else Decimal(1),
         tiers=tuple(
             model.PriceTier(
                 up_to=_number(tier.up_to) if tier.HasField("up_to") else None,

@@ -107,8 +107,11 @@ class AdminClient(LedgerClient):
 class PricingClient(LedgerClient):
     """`imprest_client.PricingClient`, blocking."""
 
-    _kind = aio_pricing.PricingClient
     _inner: aio_pricing.PricingClient
+
+    def __init__(self, target: str | Connection, *, currency: str | None = None) -> None:
+        """Make a client of the server at `host:port`, or on a connection that other blocking clients use, too."""
+        self._inner = aio_pricing.PricingClient(target, currency=currency)
 
     list_meters = iterating(aio_pricing.PricingClient.list_meters)
     create_price_book = blocking(aio_pricing.PricingClient.create_price_book)

@@ -131,6 +131,8 @@ _HINTS: Final[Mapping[str, str]] = {
     "all that is left is refunded",
     "EXTERNAL_REFERENCE_USED": "this has been posted before under that reference",
     "ACCOUNT_EXISTS": "`imprestctl accounts show {account_id}` shows it",
+    "PRICE_NOT_FOUND": "`imprestctl prices books` lists the books, `imprestctl prices assign` says whom they price",
+    "PRICE_BOOK_EXISTS": "`imprestctl prices show {price_book_id}` shows it",
     "IDEMPOTENCY_KEY_REUSED": "use a new key for a new request, or leave --key out",
     "UNAUTHENTICATED": "give a token with IMPRESTCTL_TOKEN or a profile (`imprestctl profiles set NAME --ask-token`)",
     "PERMISSION_DENIED": "the token does not allow this",

@@ -273,7 +273,9 @@ def _import(
     at = effective_time(session, effective)
     # Of an instant that was named the same file is one request, however often cron sends it.
     if key is None and at is not None:
-        key = content_key(book, at.isoformat(), str(replace), content.get("csv") or content["litellm_json"])
+        key = content_key(
+            book, at.isoformat(), str(replace), content["csv"] if "csv" in content else content["litellm_json"]
+        )
     pricing = session.pricing.with_timeout(max(_IMPORT_TIMEOUT_S, session.settings.timeout_s))
     publish(
         session,
