@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+import pytest
+
 from imprest_client.ctl import main
 
 
@@ -58,17 +60,15 @@ class Ctl:
     def _run(self, arguments: list[str], stdin: str) -> Done:
         output, errors = io.StringIO(), io.StringIO()
         clean = {name: value for name, value in os.environ.items() if not name.startswith("IMPRESTCTL_")}
-        own = {"IMPRESTCTL_ADDRESS": self.target, "IMPRESTCTL_CONFIG": "/nonexistent/imprestctl.toml"}
+        own = {"IMPRESTCTL_ADDRESS": self.target, "IMPRESTCTL_CONFIG": "/nonexistent/imprestctl.toml", "COLUMNS": "200"}
         with (
             patch.dict(os.environ, {**clean, **own, **(self.variables or {})}, clear=True),
             patch.object(sys, "argv", ["imprestctl", *arguments]),
             patch.object(sys, "stdin", io.StringIO(stdin)),
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(errors),
+            pytest.raises(SystemExit) as ended,
         ):
-            try:
-                main()
-            except SystemExit as ended:
-                assert isinstance(ended.code, int | None)
-                return Done(ended.code or 0, output.getvalue(), errors.getvalue())
-        raise AssertionError("main always exits")
+            main()
+        assert isinstance(ended.value.code, int | None)
+        return Done(ended.value.code or 0, output.getvalue(), errors.getvalue())

@@ -195,14 +195,14 @@ class Output:
             self._line(_joined(line, widths, [_is_right(column) for column in columns]))
 
     def _fields(self, row: Row[T], item: T) -> None:
-        columns = [column for column in row.columns if column.title]
+        columns = [c for c in row.columns if c.title and not (c.look is Look.ID and not c.value(item))]
         label = max(cell_len(column.title) for column in columns)
         cells = [self._cell(row, column, item) for column in columns]
-        amounts = [cell_len(c.plain) for column, c in zip(columns, cells, strict=True) if column.look is Look.MONEY]
-        for column, cell in zip(columns, cells, strict=True):
-            is_money = column.look is Look.MONEY
-            width = max(amounts) if is_money else cell_len(cell.plain)
-            self._line(_joined([Text(column.title, style="dim"), cell], [label, width], [False, is_money]))
+        is_amount = [column.look is Look.MONEY and column.value(item) is not None for column in columns]
+        widest = max((cell_len(cell.plain) for cell, right in zip(cells, is_amount, strict=True) if right), default=0)
+        for column, cell, right in zip(columns, cells, is_amount, strict=True):
+            width = widest if right else cell_len(cell.plain)
+            self._line(_joined([Text(column.title, style="dim"), cell], [label, width], [False, right]))
 
     def _cell(self, row: Row[T], column: Column[T], item: T) -> Text:
         value = column.value(item)
@@ -312,7 +312,7 @@ def _failure_object(failure: Failure) -> dict[str, Any]:
     return {
         "reason": failure.reason,
         "message": failure.message,
-        "values": dict(failure.values),
+        "values": dict(sorted(failure.values.items())),
         "hint": failure.hint,
         "replayed": failure.replayed,
         "idempotency_key": failure.idempotency_key,

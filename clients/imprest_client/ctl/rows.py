@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Final, Generic, TypeVar
 
 from imprest_client.ctl.output import Column, Look, Row
-from imprest_client.ctl.stories.flows import wallet_change
+from imprest_client.ctl.stories.flows import receivable_change, wallet_change
 from imprest_client.model import (
     Account,
     AccountReceipt,
@@ -126,6 +126,7 @@ TRANSACTION: Final = Row[Transaction](
         Column("currency_code", lambda t: t.currency_code),
         Column("wallet_change", wallet_change, "change", Look.MONEY),
         Column("wallet_after", lambda t: t.wallet_after, "wallet", Look.MONEY),
+        Column("receivable_change", receivable_change, "owed ±", Look.MONEY),
         Column("call_id", lambda t: t.call_id, "call"),
         Column("reason", lambda t: t.reason, "reason"),
         Column("external_reference", lambda t: t.external_reference, "reference"),

@@ -91,7 +91,7 @@ def create(
         labels=parse_labels(label or []),
         idempotency_key=session.new_key(key),
     )
-    done = f"Account {answer.account.account_id} is there, in {answer.account.currency_code}."
+    done = f"Account {answer.account.account_id} was created, in {answer.account.currency_code}."
     session.receipt(ACCOUNT_RECEIPT, answer, done, replayed=answer.replayed)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass, replace
 from typing import Annotated, Final
@@ -13,13 +12,7 @@ from imprest_client.ctl.command import command
 from imprest_client.ctl.failures import UsageError
 from imprest_client.ctl.output import Column, Row
 from imprest_client.ctl.session import Session
-from imprest_client.ctl.settings import (
-    Profile,
-    check_address,
-    check_profile_name,
-    profiles_path,
-    write_profiles,
-)
+from imprest_client.ctl.settings import Profile, check_address, check_profile_name, write_profiles
 from imprest_client.ctl.values import parse_zone
 
 app = typer.Typer(name="profiles", help="Profiles, named servers with their tokens: list, show, set, use, remove.")
@@ -84,8 +77,8 @@ def show(session: Session) -> None:
         "timeout": f"{settings.timeout_s:g} s",
     }
     in_force = [_InForce(name, value, sources[name]) for name, value in values.items()]
-    in_force.append(_InForce("profiles file", str(profiles_path(os.environ)), ""))
     session.out.many(_IN_FORCE, in_force, limit=0)
+    session.out.note(f"profiles: {session.profiles.path}")
 
 
 @command(app, "set")

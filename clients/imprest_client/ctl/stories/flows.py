@@ -77,8 +77,17 @@ def moved(transaction: Transaction, debit: Code, credit: Code) -> Decimal:
 
 def wallet_change(transaction: Transaction) -> Decimal:
     """By how much the transaction changed the wallet; 0 when it moved other lines only."""
-    plus = sum((p.amount for p in transaction.postings if p.credit is Code.WALLET), ZERO)
-    return plus - sum((p.amount for p in transaction.postings if p.debit is Code.WALLET), ZERO)
+    return _credited(transaction, Code.WALLET)
+
+
+def receivable_change(transaction: Transaction) -> Decimal:
+    """By how much the transaction changed what the customer owes."""
+    return -_credited(transaction, Code.RECEIVABLE)
+
+
+def _credited(transaction: Transaction, code: Code) -> Decimal:
+    plus = sum((p.amount for p in transaction.postings if p.credit is code), ZERO)
+    return plus - sum((p.amount for p in transaction.postings if p.debit is code), ZERO)
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────

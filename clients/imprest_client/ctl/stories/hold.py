@@ -90,7 +90,7 @@ class _Hold:
         flows = flows_of(transaction)
         # Before the last capture the hold may have been smaller: how much came from it is known of the last one only.
         how = paid_words(flows, self._money, self.left if is_last else None)
-        text = f"A commit captured {self._money(flows.usage)}: {how}."
+        text = f"A commit captured {self._money(flows.usage)}: {how}." if flows.usage else "A commit captured nothing."
         self.left = max(ZERO, self.left - flows.usage)
         if is_last:
             text += f" It was the final one; {self._freed()}."
@@ -131,7 +131,8 @@ class _Hold:
             return Event(None, "A late commit confirmed what the expiry had charged.")
         before, flows = self._flows_of_expiry(), flows_of(transaction)
         decided = flows.usage - flows.given_back - flows.recovered + (before.usage if before else ZERO)
-        text = f"A late commit told the true cost, {self._money(decided)}."
+        since = " since the captures before" if self._of(TransactionKind.COMMIT) else ""
+        text = f"A late commit told the true cost{since}, {self._money(decided)}."
         if flows.usage:
             text += f" {self._money(flows.usage)} more had been used: {late_words(flows, self._money)}."
         if flows.given_back:
