@@ -74,6 +74,7 @@ class Failure:
     message: str
     hint: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
+    violations: Mapping[str, str] = field(default_factory=dict)
     replayed: bool = False
     idempotency_key: str | None = None
 
@@ -94,6 +95,7 @@ def failure_of(error: CtlError | ImprestError, *, address: str = "", key: str | 
         message=error.details.message,
         hint=_hint(error, address, key),
         values=error.details.metadata,
+        violations=error.details.violations,
         replayed=error.replayed,
         idempotency_key=key,
     )

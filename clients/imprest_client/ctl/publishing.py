@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from imprest_client.ctl.output import Format, as_object
 from imprest_client.ctl.price_rows import DIFFERENCE, SKIPPED, VERSION, SkippedReason
@@ -30,7 +31,7 @@ def content_key(*parts: str | bytes) -> str:
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
         digest.update(len(raw).to_bytes(8) + raw)
-    return f"ctl-{digest.hexdigest()[:32]}"
+    return f"ctl-{UUID(bytes=digest.digest()[:16])}"
 
 
 def publish(
@@ -71,7 +72,8 @@ def _show(session: Session, preview: PublishReceipt, limit: int | None) -> None:
     if session.out.form is not Format.TABLE:
         return
     if isinstance(preview, ImportReceipt):
-        session.out.say(f"{preview.price_count} prices in the file, {preview.skipped_count} entries skipped")
+        skipped = f", {_counted(preview.skipped_count, 'entry', 'entries')} skipped" if preview.skipped_count else ""
+        session.out.say(f"{_counted(preview.price_count, 'price', 'prices')} in the file{skipped}")
         if preview.skipped:
             session.out.many(SKIPPED, reasons(preview.skipped), limit=limit)
             session.out.say("")
@@ -122,6 +124,10 @@ def reasons(skipped: Sequence[SkippedEntry]) -> list[SkippedReason]:
         found.setdefault(entry.reason, []).append(entry.name)
     listed = [SkippedReason(reason, len(names), names[0]) for reason, names in found.items()]
     return sorted(listed, key=lambda entry: -entry.count)
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _count_text(count: DifferenceCount) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from datetime import datetime
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,7 +85,8 @@ def publish_(
     yes: Yes = False,
 ) -> None:
     """Publish prices of your own, after showing what changes."""
-    _import(session, book, {"csv": _text(file)}, effective, replace, dry_run, limit, key, yes)
+    at = effective_time(session, effective)
+    _import(session, book, {"csv": _text(file)}, at, replace, dry_run, limit, key, yes)
 
 
 @command(app, "import")
@@ -121,7 +123,13 @@ def import_(
             raise UsageError("--from-package is a litellm file, not csv")
         case _:
             raise UsageError(f"{form!r} is no format of prices", hint="choose from litellm, csv")
-    _import(session, book, content, effective, replace, dry_run, limit, key, yes)
+    at = effective_time(session, effective)
+    if key is None and at is not None:
+        # The same file for the same day is one request: prices published over it meanwhile stay, however often cron
+        # sends it.
+        raw = content["csv"] if "csv" in content else content["litellm_json"]
+        key = content_key(book, at.isoformat(), str(replace), raw)
+    _import(session, book, content, at, replace, dry_run, limit, key, yes)
 
 
 @command(app, "override")
@@ -211,7 +219,7 @@ def assign(
         effective_time=effective_time(session, effective),
         idempotency_key=session.new_key(key),
     )
-    session.receipt(ASSIGNMENT_RECEIPT, answer, f"{book} prices {who}.", replayed=answer.replayed)
+    session.receipt(ASSIGNMENT_RECEIPT, answer, f"From {effective} on {book} prices {who}.", replayed=answer.replayed)
 
 
 @command(app, "unassign")
@@ -236,7 +244,12 @@ def unassign(
         effective_time=effective_time(session, effective),
         idempotency_key=session.new_key(key),
     )
-    session.receipt(ASSIGNMENT_RECEIPT, answer, f"{who} has no {chosen} book of its own.", replayed=answer.replayed)
+    session.receipt(
+        ASSIGNMENT_RECEIPT,
+        answer,
+        f"From {effective} on {who} has no {chosen} book assigned.",
+        replayed=answer.replayed,
+    )
 
 
 @command(app, "rate")
@@ -263,19 +276,13 @@ def _import(
     session: Session,
     book: str,
     content: _Content,
-    effective: str,
+    at: datetime | None,
     replace: bool,
     dry_run: bool,
     limit: int | None,
     key: str | None,
     yes: bool,
 ) -> None:
-    at = effective_time(session, effective)
-    # Of an instant that was named the same file is one request, however often cron sends it.
-    if key is None and at is not None:
-        key = content_key(
-            book, at.isoformat(), str(replace), content["csv"] if "csv" in content else content["litellm_json"]
-        )
     pricing = session.pricing.with_timeout(max(_IMPORT_TIMEOUT_S, session.settings.timeout_s))
     publish(
         session,

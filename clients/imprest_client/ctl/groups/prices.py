@@ -107,7 +107,8 @@ def diff(
     session: Session,
     book: BookId,
     old: Annotated[
-        int | None, typer.Argument(metavar="[FROM]", help="A version's number; 0 is none. Default: the one before TO.", min=0)
+        int | None,
+        typer.Argument(metavar="[FROM]", help="A version's number; 0 is none. Default: the one before TO.", min=0),
     ] = None,
     new: Annotated[
         int | None, typer.Argument(metavar="[TO]", help="A version's number. Default: the newest.", min=1)
