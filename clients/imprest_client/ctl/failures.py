@@ -153,7 +153,8 @@ def _hint(error: ImprestError, address: str, key: str | None) -> str:
         return again or "try again in a moment"
     if error.code is grpc.StatusCode.UNIMPLEMENTED:
         return f"the server on {address} is older than this imprestctl, or no Imprest server"
-    hint = _HINTS.get(error.reason or error.code.name, "")
+    other = "docs/ERRORS.md explains this reason" if isinstance(error, Denied) else ""
+    hint = _HINTS.get(error.reason or error.code.name, other)
     try:
         return hint.format_map(error.details.metadata)
     except KeyError:

@@ -121,7 +121,7 @@ class Output:
         `limit` 0 is no limit. Without one a table on a terminal ends after a screenful and says so; whatever is read
         by something else is complete.
         """
-        on_screen = self.form is Format.TABLE and self._out.is_terminal
+        on_screen = self.form is Format.TABLE and sys.stdout.isatty()
         most = (SCREENFUL if on_screen else 0) if limit is None else limit
         shown = _Cut(items, most)
         match self.form:
@@ -144,7 +144,7 @@ class Output:
         steps = [(when(event.time, self.zone) if event.time else "", event.text) for event in events]
         for time, text in steps:
             grid.add_row(time, Text(text))
-        if self._out.is_terminal:
+        if sys.stdout.isatty():
             self._out.print(grid)
             return
         width = max(len(time) for time, _ in steps)

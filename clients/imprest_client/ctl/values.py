@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from imprest_client.ctl.failures import UsageError
 
-_AMOUNT: Final = re.compile(r"([+\-\u2212]?)(\d+(?:\.\d{1,9})?)\s*([A-Za-z]{3})?")
-_AGO: Final = re.compile(r"(\d{1,5})([dh])")
+_AMOUNT: Final = re.compile(r"([+\-\u2212]?)([0-9]+(?:\.[0-9]{1,9})?)\s*([A-Za-z]{3})?")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_AGO: Final = re.compile(r"([0-9]{1,5})([dh])")
 # ISO 4217's currencies without minor units, and with three digits of them; all others have two.
 _NO_DIGITS: Final = frozenset(
     [
@@ -105,25 +106,27 @@ def parse_instant(text: str, zone: ZoneInfo, now: datetime, *, end_of_day: bool 
     Raises:
         UsageError: it is none of these.
     """
-    ago = _AGO.fullmatch(text)
-    if ago is not None:
-        return now - (timedelta(days=int(ago[1])) if ago[2] == "d" else timedelta(hours=int(ago[1])))
-    today = now.astimezone(zone).date()
-    named = {"today": today, "yesterday": today - timedelta(days=1), "tomorrow": today + timedelta(days=1)}
     try:
-        day = named[text] if text in named else date.fromisoformat(text)
-        return _start_of(day + timedelta(days=1) if end_of_day else day, zone)
-    except (ValueError, OverflowError):
-        pass  # not a date by itself
-    try:
-        instant = datetime.fromisoformat(text)
-        return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)
+        return _instant(text, zone, now, end_of_day).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(
             f"{text!r} is not a time",
             hint="write a date (2026-10-31), a time (2026-10-31T14:30, with Z or an offset if you like), today, "
             "yesterday, tomorrow, or how long ago: 7d, 12h",
         ) from None
+
+
+def _instant(text: str, zone: ZoneInfo, now: datetime, end_of_day: bool) -> datetime:
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return now - (timedelta(days=int(ago[1])) if ago[2] == "d" else timedelta(hours=int(ago[1])))
+    today = now.astimezone(zone).date()
+    named = {"today": today, "yesterday": today - timedelta(days=1), "tomorrow": today + timedelta(days=1)}
+    if text in named or _DATE.fullmatch(text):
+        day = named[text] if text in named else date.fromisoformat(text)
+        return _start_of(day + timedelta(days=1) if end_of_day else day, zone)
+    instant = datetime.fromisoformat(text)
+    return instant if instant.tzinfo else instant.replace(tzinfo=zone)
 
 
 def start_of_month(zone: ZoneInfo, now: datetime) -> datetime:
