@@ -13,10 +13,10 @@ from tests.conftest import Database
 from tests.support.postgres import database_of
 from tests.support.seed import seed
 
-JOURNAL = ("transactions", "postings", "refunds", "operations")
+JOURNAL = ("transactions", "postings", "refunds", "operations", "usage_lines")
 PRICES = ("price_books", "price_versions", "prices", "price_assignments", "exchange_rates")
 APPEND_ONLY = (*JOURNAL, *PRICES)
-CHANGING = ("accounts", "books", "reservations")
+CHANGING = ("accounts", "books", "reservations", "usage_counters")
 GRANTED = {
     **dict.fromkeys(APPEND_ONLY, ("SELECT", "INSERT")),
     **dict.fromkeys(CHANGING, ("SELECT", "INSERT", "UPDATE")),

@@ -1,6 +1,7 @@
 """Writing to a book: postings, settlement, and the due holds that the clock ends."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tests.oracle.model import (
     CREDIT_NORMAL,
@@ -28,6 +29,7 @@ def write(
     *,
     reservation_id: str | None = None,
     charged: int = 0,
+    cost: int = 0,
     effective_time: int | None = None,
 ) -> str | None:
     """Applies the postings, settles, and appends one transaction; returns its id.
@@ -58,6 +60,7 @@ def write(
         effective_time=now if effective_time is None else effective_time,
         reservation_id=reservation_id,
         charged=charged,
+        cost=cost,
     )
     account.transactions.append(transaction)
     return transaction.transaction_id
@@ -103,6 +106,7 @@ def charge_postings(charge: Charge) -> list[Posting]:
         Posting("WALLET", "REVENUE", charge.from_hold + charge.from_available),
         Posting("RECEIVABLE", "REVENUE", charge.receivable),
         Posting("OVERRUN_LOSS", "REVENUE", charge.absorbed),
+        Posting("PROVIDER_COST", "PROVIDER_PAYABLE", charge.provider_cost),
     ]
 
 
@@ -115,12 +119,14 @@ def expire_due(account: Account, now: int) -> None:
 
 def _expire(account: Account, hold: Reservation, now: int) -> None:
     used = max(0, hold.used - hold.consumed) if hold.on_expiry == "CAPTURE_USED" else 0
+    cost = max(0, hold.used_cost - hold.captured_cost) if hold.on_expiry == "CAPTURE_USED" else 0
     policy = "CAP" if account.overrun_policy == "REJECT" else account.overrun_policy
-    charge = capture(account, hold, used, policy)
+    charge = replace(capture(account, hold, used, policy), provider_cost=cost)
     remaining = hold.remaining
     hold.state = "EXPIRED"
     hold.captured += charge.charged
     hold.absorbed += charge.absorbed
+    hold.captured_cost += cost
     transaction_id = write(
         account,
         "EXPIRY",
@@ -128,5 +134,6 @@ def _expire(account: Account, hold: Reservation, now: int) -> None:
         now,
         reservation_id=hold.reservation_id,
         charged=charge.charged,
+        cost=cost,
     )
     hold.expiry = Expiry(remaining, charge, transaction_id)

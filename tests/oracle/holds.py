@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from tests.oracle.accounts import refuse_closed_or_frozen
-from tests.oracle.book import capture, charge_postings, write
+from tests.oracle.accounts import refuse_closed, refuse_closed_or_frozen
+from tests.oracle.book import capture, charge_postings, overrun, write
 from tests.oracle.late import late_commit
 from tests.oracle.model import DAY, Account, Balance, Charge, Denied, Outcome, Request, Reservation
 from tests.oracle.tenant import Tenant, check_currency
-from tests.oracle.validation import DEFAULT_TTL_S, amount_of, required_amount, ttl_of
+from tests.oracle.validation import DEFAULT_TTL_S, amount_of, cost_of, price_of, ttl_of
 
 LATE_WINDOW = 7 * DAY
 """How long after its expiry a hold can still be committed, the last instant included."""
@@ -26,8 +26,11 @@ def reserve(tenant: Tenant, request: Request, now: int) -> Outcome:
     _refuse_new_call(account)
     if account.max_concurrent_calls is not None and account.open_count >= account.max_concurrent_calls:
         raise Denied("CALL_LIMIT_REACHED")
-    amount = required_amount(request)
+    amount = price_of(request, "amount") or 0
     least = amount_of(request, "min_amount")
+    if least is not None:
+        # An estimate may turn out to cost less than the least amount that was asked for.
+        least = min(least, amount)
     granted = amount if least is None else min(amount, account.spendable)
     if granted > account.spendable or granted < (least or 0):
         raise Denied("INSUFFICIENT_FUNDS")
@@ -37,6 +40,7 @@ def reserve(tenant: Tenant, request: Request, now: int) -> Outcome:
         amount=granted,
         expire_time=now + ttl_of(request, DEFAULT_TTL_S),
         on_expiry=request.get("on_expiry", "CAPTURE_USED"),
+        call_id=request.get("call_id", ""),
     )
     account.holds[hold.reservation_id] = hold
     return replace(_answer(account, hold), final_unit=granted < amount)
@@ -56,10 +60,11 @@ def extend(tenant: Tenant, request: Request, now: int) -> Outcome:
     account, hold = tenant.reservation(request["reservation_id"])
     check_currency(request, account)
     _refuse_ended(hold)
-    hold.used = max(hold.used, amount_of(request, "used") or 0)
+    hold.used = max(hold.used, price_of(request, "used") or 0)
+    hold.used_cost = max(hold.used_cost, cost_of(request, "used") or 0)
     if "ttl" in request:
         hold.expire_time = max(hold.expire_time, now + ttl_of(request, DEFAULT_TTL_S))
-    total = amount_of(request, "new_total")
+    total = price_of(request, "new_total")
     reason = None
     if total is not None and total > hold.amount:
         reason = _why_not_more(account, hold, total)
@@ -81,15 +86,17 @@ def commit(tenant: Tenant, request: Request, now: int) -> Outcome:
     """Posts usage against a hold; the final capture frees what is left of it."""
     account, hold = tenant.reservation(request["reservation_id"])
     check_currency(request, account)
-    amount = required_amount(request)
     effective_time = request.get("effective_time")
     if hold.state == "EXPIRED" and now <= hold.expire_time + LATE_WINDOW:
-        charge, transaction_id = late_commit(tenant, account, hold, amount, now, effective_time)
+        amount, cost = tenant.take_line(account, hold.call_id, request)
+        charge, transaction_id = late_commit(tenant, account, hold, amount, cost, now, effective_time)
         return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=True)
     _refuse_ended(hold)
-    charge = capture(account, hold, amount, account.overrun_policy)
+    amount, cost = tenant.take_line(account, hold.call_id, request)
+    charge = replace(capture(account, hold, amount, account.overrun_policy), provider_cost=cost or 0)
     hold.captured += charge.charged
     hold.absorbed += charge.absorbed
+    hold.captured_cost += charge.provider_cost
     if request.get("final", True):
         hold.state = "COMMITTED"
     transaction_id = write(
@@ -99,6 +106,7 @@ def commit(tenant: Tenant, request: Request, now: int) -> Outcome:
         now,
         reservation_id=hold.reservation_id,
         charged=charge.charged,
+        cost=charge.provider_cost,
         effective_time=effective_time,
     )
     return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=False)
@@ -120,16 +128,30 @@ def charge(tenant: Tenant, request: Request, now: int) -> Outcome:
     account = tenant.account(request["account_id"])
     check_currency(request, account)
     _refuse_new_call(account)
-    amount = required_amount(request)
+    amount, cost = tenant.take_line(account, request.get("call_id", ""), request)
     if amount > account.spendable:
         raise Denied("INSUFFICIENT_FUNDS")
-    split = Charge(from_available=amount)
+    return _write_charge(account, "CHARGE", Charge(from_available=amount, provider_cost=cost or 0), request, now)
+
+
+def record_usage(tenant: Tenant, request: Request, now: int) -> Outcome:
+    """Charges what has happened: collected whatever the policy, and owed or lost as far as there is no credit."""
+    account = tenant.account(request["account_id"])
+    check_currency(request, account)
+    refuse_closed(account)
+    amount, cost = tenant.take_line(account, request.get("call_id", ""), request)
+    split = replace(overrun(account, amount, "COLLECT"), provider_cost=cost or 0)
+    return _write_charge(account, "USAGE", split, request, now)
+
+
+def _write_charge(account: Account, kind: str, split: Charge, request: Request, now: int) -> Outcome:
     transaction_id = write(
         account,
-        "CHARGE",
+        kind,
         charge_postings(split),
         now,
         charged=split.charged,
+        cost=split.provider_cost,
         effective_time=request.get("effective_time"),
     )
     return Outcome(

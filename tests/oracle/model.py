@@ -42,7 +42,7 @@ class Posting:
 
 @dataclass(frozen=True)
 class Transaction:
-    """Postings written together, with what a later refund has to know (`charged`)."""
+    """Postings written together, with what a later refund has to know (`charged`, `cost`)."""
 
     transaction_id: str
     account_id: str
@@ -55,6 +55,7 @@ class Transaction:
     effective_time: int
     reservation_id: str | None = None
     charged: int = 0
+    cost: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Charge:
     from_available: int = 0
     receivable: int = 0
     absorbed: int = 0
+    provider_cost: int = 0
 
     @property
     def charged(self) -> int:
@@ -90,10 +92,13 @@ class Reservation:
     amount: int
     expire_time: int
     on_expiry: str
+    call_id: str = ""
     state: str = "ACTIVE"
     captured: int = 0
     absorbed: int = 0
     used: int = 0
+    used_cost: int = 0
+    captured_cost: int = 0
     ended_by_void: bool = False
     expiry: Expiry | None = None
     last_extend: "Decision | None" = None

@@ -11,6 +11,9 @@ READS = frozenset(["get_account", "get_balance", "get_reservation"])
 AMOUNT_FIELDS = frozenset(["amount", "min_amount", "payment_fee", "new_total", "used", "credit_limit", "max_overrun"])
 """Fields that hold decimal texts in the request's currency."""
 
+UNIT_FIELDS = {"amount": "units", "new_total": "total_units", "used": "used_units"}
+"""Fields that give usage in place of an amount: decimal texts of units, sold for 1 and costing 0.25 each."""
+
 DEFAULT_TTL_S = 900
 _MAX_TTL_S = 30 * 86_400
 _MAX_AGE = 35 * DAY
@@ -31,6 +34,25 @@ def required_amount(request: Request, name: str = "amount") -> int:
     if amount is None:
         raise KeyError(name)
     return amount
+
+
+def price_of(request: Request, name: str) -> int | None:
+    """The named amount, or the price of the units given in its place; None if neither is set."""
+    amount = amount_of(request, name)
+    return amount_of(request, UNIT_FIELDS[name]) if amount is None else amount
+
+
+def cost_of(request: Request, name: str) -> int | None:
+    """What the units given in place of the named amount cost us: a quarter, halves to even; None for an amount."""
+    units = amount_of(request, UNIT_FIELDS[name])
+    return None if units is None else quotient(units, 4)
+
+
+def quotient(dividend: int, divisor: int) -> int:
+    """The nearest whole number, halves to even."""
+    whole, rest = divmod(dividend, divisor)
+    up = 2 * rest > divisor or (2 * rest == divisor and whole % 2 == 1)
+    return whole + up
 
 
 def ttl_of(request: Request, default_s: int) -> int:
@@ -58,7 +80,7 @@ def validate(request: Request) -> None:
         key = request.get("idempotency_key")
         _require(isinstance(key, str) and _PRINTABLE_KEY.fullmatch(key))
     try:
-        amounts = [amount_of(request, name) for name in AMOUNT_FIELDS]
+        amounts = [amount_of(request, name) for name in (*AMOUNT_FIELDS, *UNIT_FIELDS.values())]
     except ValueError:
         raise Denied("INVALID_ARGUMENT") from None
     if any(amount is not None and not MONEY_MIN_NANOS <= amount <= MONEY_MAX_NANOS for amount in amounts):
@@ -110,10 +132,18 @@ def _transfer(request: Request) -> None:
     _require(request["from_account_id"] != request["to_account_id"])
 
 
+def _amount_or_units(request: Request, name: str, *, optional: bool = False) -> None:
+    amounts = [amount_of(request, field) for field in (name, UNIT_FIELDS[name])]
+    given = [amount for amount in amounts if amount is not None]
+    _require(len(given) == 1 or (optional and not given))
+    _require(all(amount >= 0 for amount in given))
+
+
 def _reserve(request: Request) -> None:
-    _require_amount(request, "amount", positive=False)
+    _amount_or_units(request, "amount")
     _require_amount(request, "min_amount", positive=True, optional=True)
-    _require((amount_of(request, "min_amount") or 0) <= required_amount(request))
+    if "amount" in request:
+        _require((amount_of(request, "min_amount") or 0) <= required_amount(request))
     _ttl(request)
     _require(request.get("on_expiry", "RELEASE") in _ON_EXPIRY)
 
@@ -123,13 +153,13 @@ def _ttl(request: Request) -> None:
 
 
 def _extend(request: Request) -> None:
-    _require_amount(request, "new_total", positive=False, optional=True)
-    _require_amount(request, "used", positive=False, optional=True)
+    _amount_or_units(request, "new_total", optional=True)
+    _amount_or_units(request, "used", optional=True)
     _ttl(request)
 
 
 def _usage(request: Request) -> None:
-    _require_amount(request, "amount", positive=False)
+    _amount_or_units(request, "amount")
 
 
 def _refund(request: Request) -> None:
@@ -150,5 +180,6 @@ _CHECKS = {
     "extend": _extend,
     "commit": _usage,
     "charge": _usage,
+    "record_usage": _usage,
     "refund": _refund,
 }

@@ -50,6 +50,21 @@ INSERT INTO refunds (tenant_id, captured_transaction_id, refund_transaction_id, 
 SELECT tenant_id, transaction_id, transaction_id, account_id, 'REFUND', 1, 0
 FROM transactions WHERE tenant_id = %(tenant)s;
 
+INSERT INTO usage_lines (
+    tenant_id, account_id, call_id, line_id, seq, meter, provider, model, quantity, destination, operation, labels,
+    price, cost, exact_price, exact_cost, price_version_id, match, start_time, create_time
+)
+SELECT
+    tenant_id, account_id, 'call ' || seq, 'l1', seq, 'llm.input_tokens', '', '', 1, '', '', '{}', 1, 1, 1, 1,
+    md5(tenant_id || 'ver1/1')::uuid, '', now(), now()
+FROM transactions WHERE tenant_id = %(tenant)s;
+
+INSERT INTO usage_counters (
+    tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity
+)
+SELECT tenant_id, account_id, '2026-01-01', 'SALE', 'llm.input_tokens', '', '', '', 1
+FROM accounts WHERE tenant_id = %(tenant)s;
+
 INSERT INTO operations (tenant_id, kind, idempotency_key, fingerprint, payload, create_time)
 SELECT tenant_id, 'RESERVE', 'key ' || account_id || '/' || seq, sha256(''), '{}', now()
 FROM transactions WHERE tenant_id = %(tenant)s;

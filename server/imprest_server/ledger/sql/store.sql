@@ -265,26 +265,34 @@ CROSS JOIN LATERAL (
 ) AS found
 
 -- name: load_usage_counters
--- What accounts have counted in the months that an instant (NULL: now) may fall into, in whatever time zone.
+-- What accounts have counted in the months that an instant (NULL: now) may fall into, in whatever time zone. Their first
+-- days are worked out first: beside a column of the table, row-level security would keep them out of the index.
 SELECT
     found.tenant_id, found.account_id, found.month, found.side, found.meter, found.provider, found.model,
     found.destination_prefix, found.quantity
 FROM (
-    SELECT tenant_id, account_id, instant
-    FROM
-        unnest(%(tenants)s::text[], %(accounts)s::text[], %(instants)s::timestamptz[])
-        AS named (tenant_id, account_id, instant)
-    UNION
-    SELECT r.tenant_id, r.account_id, named.instant
-    FROM
-        unnest(%(reservation_tenants)s::text[], %(reservations)s::uuid[], %(reservation_instants)s::timestamptz[])
-        AS named (tenant_id, reservation_id, instant)
-    CROSS JOIN LATERAL (
-        SELECT tenant_id, account_id
-        FROM reservations
-        WHERE tenant_id = named.tenant_id AND reservation_id = named.reservation_id
-        LIMIT 1
-    ) AS r
+    SELECT
+        tenant_id, account_id,
+        date_trunc('month', coalesce(instant, (SELECT clock_timestamp())) - interval '1 day')::date AS earliest,
+        date_trunc('month', coalesce(instant, (SELECT clock_timestamp())) + interval '1 day')::date AS latest
+    FROM (
+        SELECT tenant_id, account_id, instant
+        FROM
+            unnest(%(tenants)s::text[], %(accounts)s::text[], %(instants)s::timestamptz[])
+            AS named (tenant_id, account_id, instant)
+        UNION
+        SELECT r.tenant_id, r.account_id, named.instant
+        FROM
+            unnest(%(reservation_tenants)s::text[], %(reservations)s::uuid[], %(reservation_instants)s::timestamptz[])
+            AS named (tenant_id, reservation_id, instant)
+        CROSS JOIN LATERAL (
+            SELECT tenant_id, account_id
+            FROM reservations
+            WHERE tenant_id = named.tenant_id AND reservation_id = named.reservation_id
+            LIMIT 1
+        ) AS r
+    ) AS used
+    OFFSET 0
 ) AS wanted
 CROSS JOIN LATERAL (
     SELECT tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity
@@ -292,8 +300,8 @@ CROSS JOIN LATERAL (
     WHERE
         tenant_id = wanted.tenant_id
         AND account_id = wanted.account_id
-        AND month >= date_trunc('month', coalesce(wanted.instant, (SELECT clock_timestamp())) - interval '1 day')::date
-        AND month <= date_trunc('month', coalesce(wanted.instant, (SELECT clock_timestamp())) + interval '1 day')::date
+        AND month >= wanted.earliest
+        AND month <= wanted.latest
     OFFSET 0
 ) AS found
 
