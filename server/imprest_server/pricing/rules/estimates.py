@@ -49,11 +49,14 @@ def affordable_duration(
         month.moved.clear()
         nanos = 0
         for match, quantity in legs:
+            if match.straight is not None:
+                nanos += round_up(quantity * seconds * match.straight[0], match.straight[1])
+                continue
             cost, cost_denominator = exact_cost(match, quantity * seconds, month, True)
             nanos += round_up(*exact_price(match, quantity * seconds, month, True, cost, cost_denominator))
         return nanos
 
-    return timedelta(seconds=_largest(price, granted_nanos, total // SCALE))
+    return timedelta(seconds=largest(price, granted_nanos, total // SCALE))
 
 
 def _duration(usage: UsageReport) -> int:
@@ -63,7 +66,7 @@ def _duration(usage: UsageReport) -> int:
     return max((scaled(line.quantity) for line in usage.lines if METERS[line.meter].unit == "second"), default=0)
 
 
-def _largest(price: Callable[[int], int], granted: int, guess: int) -> int:
+def largest(price: Callable[[int], int], granted: int, guess: int) -> int:
     """The largest number of seconds up to 30 days whose price is granted; `price` never falls, and is 0 at 0.
 
     Prices are mostly straight lines: it interpolates, which looks beside the result next; each third step halves.
