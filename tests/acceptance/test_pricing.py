@@ -1,5 +1,6 @@
 """An admin sets prices up over gRPC, and calls are priced by them."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -241,6 +242,24 @@ async def test_a_file_is_imported(admin: Admin) -> None:
     for wrong in ({}, {"csv": "meter\nnothing\n"}, {"litellm_json": b"[]"}):
         refusal = await admin.refused("ImportPrices", price_book_id="c", **wrong)
         assert refusal.reason == "INVALID_ARGUMENT"
+
+
+async def test_a_large_file_is_imported_and_the_reply_can_be_received(admin: Admin) -> None:
+    """Larger than what gRPC takes by default, with more prices than the reply lists."""
+    await admin("CreatePriceBook", price_book=PriceBook(price_book_id="c", side=BOOK_SIDE_COST, currency_code="USD"))
+    entry = {
+        "litellm_provider": "openai",
+        "mode": "chat",
+        "input_cost_per_token": 1e-06,
+        "output_cost_per_token": 2e-06,
+    }
+    models = {f"openai/model-{n}": {**entry, "comment": "x" * 1000} for n in range(4500)}
+    content = json.dumps(models).encode()
+    assert len(content) > 4 * 1024 * 1024
+    reply = await admin("ImportPrices", price_book_id="c", litellm_json=content)
+    assert (reply.price_count, reply.summary.added, len(reply.differences)) == (9000, 9000, 5000)
+    again = await admin("ImportPrices", price_book_id="c", litellm_json=content)
+    assert (again.version, again.summary.unchanged) == (reply.version, 9000)
 
 
 async def test_meters(admin: Admin) -> None:

@@ -42,6 +42,9 @@ Connection = AsyncConnection[Any]
 
 SQL = load_sql("imprest_server.pricing", "sql/store.sql")
 
+# No statement may take longer than the time limit of all, and the event loop has others to serve between them.
+_INSERTED_AT_ONCE = 2_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogRows:
@@ -199,8 +202,8 @@ async def insert_prices(
     conn: Connection, tenant_id: TenantId, version_id: PriceVersionId, prices: Sequence[Price]
 ) -> None:
     """Add the prices of a version that is inserted later in this transaction. Takes no lock of the tenant's row."""
-    if prices:
-        rows = [price_row(tenant_id, version_id, price) for price in prices]
+    for start in range(0, len(prices), _INSERTED_AT_ONCE):
+        rows = [price_row(tenant_id, version_id, price) for price in prices[start : start + _INSERTED_AT_ONCE]]
         await _run(conn, "insert_prices", [array(column) for column in zip(*rows, strict=True)])
 
 
