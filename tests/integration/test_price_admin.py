@@ -26,6 +26,7 @@ from imprest_server.pricing.model import BookSide, ChargeModel, Price, PriceBook
 from imprest_server.pricing.operations import Published, Written
 from imprest_server.pricing.validation import MAX_PRICES
 from tests.conftest import Database
+from tests.support import clock
 from tests.support.ledger import House, house_on
 from tests.support.price_admin import INPUT, OUTPUT, TENANT, Shop, open_shop, price, usage
 
@@ -207,6 +208,22 @@ async def test_versions_take_effect_when_they_say(shop: Shop, house: House) -> N
     merged = await shop.publish("retail", price(OUTPUT, unit_price="9"), effective_time=tomorrow)
     assert (merged.value.version is not None, merged.value.unchanged) == (True, 1)
     assert await listed(shop, which=tomorrow) == {INPUT: "3", OUTPUT: "9"}
+
+
+async def test_what_is_published_later_holds_later_though_the_clock_steps_back(database: Database) -> None:
+    """As after a failover to a machine that is behind: else a correction would be shadowed by what it corrects."""
+    clock.install(database.owner_dsn)
+    async with open_shop(database) as shop, house_on(database) as house:
+        await house.open("a")
+        await shop.book("retail")
+        await shop.assign("retail")
+        await shop.publish("retail", price(unit_price="1"))
+        clock.advance(database.owner_dsn, -3600)
+        await shop.publish("retail", price(unit_price="2"))
+        assert await shop.asked("a") == 2_000_000_000
+        await shop.override("a", price(unit_price="3"))
+        await shop.override("a", price(unit_price="4"))
+        assert await shop.asked("a") == 4_000_000_000
 
 
 @pytest.mark.parametrize("days", [-36, 3700])

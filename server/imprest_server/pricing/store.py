@@ -125,9 +125,9 @@ async def load_prices(
     return found
 
 
-async def clock(conn: Connection) -> datetime:
-    """The database's time."""
-    ((now,),) = await _rows(conn, "clock", {})
+async def clock(conn: Connection, tenant_id: TenantId, epoch: int) -> datetime:
+    """The database's time, but not before the change of prices that made this epoch."""
+    ((now,),) = await _rows(conn, "clock", {"tenant": tenant_id, "epoch": epoch})
     return now  # type: ignore[no-any-return]
 
 
@@ -214,7 +214,7 @@ async def lock_tenant(conn: Connection, tenant_id: TenantId) -> tuple[int, datet
     that refers to the tenant's row by a foreign key may be inserted before: two who have done so deadlock here.
     """
     ((epoch,),) = await _rows(conn, "lock_tenant", {"tenant": tenant_id})
-    return epoch, await clock(conn)
+    return epoch, await clock(conn, tenant_id, epoch)
 
 
 async def last_number(conn: Connection, tenant_id: TenantId, price_book_id: PriceBookId) -> int:
