@@ -33,14 +33,13 @@ class Match:
     straight: Straight | None
 
     def refined(self, factor: int) -> Match:
-        """The same for quantities that are integers of 10**-18 / `factor`."""
+        """The same for quantities that are integers of 10**-18 / `factor`, and no longer as a straight line."""
         cost = self.cost_formula
-        line = self.straight
         return replace(
             self,
             sale_formula=self.sale_formula.refined(factor),
             cost_formula=None if cost is None else cost.refined(factor),
-            straight=None if line is None else (line[0], line[1] * factor, line[2], line[3] * factor),
+            straight=None,
         )
 
 
