@@ -76,9 +76,7 @@ async def build(database: Database) -> None:
         await house.do(ops.Extend, reservation_id=spoken, used=units_used(4))
         clock.advance(database.owner_dsn, 61)
         await house.do(ops.ExpireDue, account_id="gus", idempotency_key="")  # 3: 8 paid, costs 2
-        await house.do(
-            ops.Commit, reservation_id=spoken, usage=units_used(3)
-        )  # 4, late: 2 back, cost 0.5 less
+        await house.do(ops.Commit, reservation_id=spoken, usage=units_used(3))  # 4, late: 2 back, cost 0.5 less
         await house.do(ops.CreateAccount, tenant_id=OTHER, account_id="eve", currency_code="USD", settings={})
         await house.do(ops.AddCredit, tenant_id=OTHER, account_id="eve", amount=5)
 
