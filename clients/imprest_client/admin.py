@@ -23,6 +23,7 @@ from imprest_client.model import (
     PastBalance,
     Transaction,
     TransactionKind,
+    TransactionRefunds,
     TransferReceipt,
     TrialBalance,
 )
@@ -339,15 +340,20 @@ class AdminClient(LedgerClient):
         start_time: datetime | None = None,
         end_time: datetime | None = None,
         kinds: Collection[TransactionKind] = (),
+        reservation_id: str = "",
         page_size: int = PAGE_SIZE,
     ) -> AsyncIterator[Transaction]:
-        """An account's transactions from `start_time` to before `end_time`, the oldest first, page by page."""
+        """An account's transactions from `start_time` to before `end_time`, the oldest first, page by page.
+
+        With `reservation_id` only what belongs to that hold: its captures, its end, and refunds of it.
+        """
         request = pb.ListTransactionsRequest(
             account_id=account_id,
             page_size=page_size,
             start_time=None if start_time is None else wire.to_time(start_time),
             end_time=None if end_time is None else wire.to_time(end_time),
             kinds=[f"TRANSACTION_KIND_{kind}" for kind in kinds],
+            reservation_id=reservation_id,
         )
         while True:
             page = await self._call(wire.LIST_TRANSACTIONS, request)
@@ -361,6 +367,11 @@ class AdminClient(LedgerClient):
         """Return a transaction."""
         reply = await self._call(wire.GET_TRANSACTION, pb.GetTransactionRequest(transaction_id=transaction_id))
         return wire.transaction(reply.transaction)
+
+    async def get_transaction_refunds(self, transaction_id: str) -> TransactionRefunds:
+        """Return a transaction with what has been given back of it, and what it gave back."""
+        reply = await self._call(wire.GET_TRANSACTION, pb.GetTransactionRequest(transaction_id=transaction_id))
+        return wire.transaction_refunds(reply)
 
     async def get_trial_balance(self, account_id: str | None = None) -> list[TrialBalance]:
         """The balances of every line of the chart, one entry per currency: of one account, or of all of them."""

@@ -49,6 +49,7 @@ class Connection:
         *,
         connections: int = 4,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
         timeout_s: float = 30.0,
         attempt_timeout_s: float = 10.0,
         retry: RetryPolicy | None = None,
@@ -59,6 +60,7 @@ class Connection:
             target: The server's address, `host:port`.
             connections: How many connections to keep; several for a server with several workers.
             credentials: For TLS. Default: none, plain text.
+            token: Who is asking, sent as `authorization: Bearer …` with every request. Default: nobody says.
             timeout_s: How long a request may take with all its attempts.
             attempt_timeout_s: How long one attempt waits for its answer before the next is made.
             retry: The waits between attempts.
@@ -68,6 +70,7 @@ class Connection:
         self._attempt_timeout_s = attempt_timeout_s
         self._retry = retry or RetryPolicy()
         self._credentials = credentials
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._channels: list[grpc.aio.Channel | None] = [None] * connections
         self._turn: Iterator[int] = itertools.cycle(range(connections))
         self._random = random.Random()
@@ -115,7 +118,7 @@ class Connection:
             try:
                 # Without serializers bytes go out, and come in, as they are.
                 stub: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
-                return await stub(request, timeout=min(left_s, self._attempt_timeout_s))
+                return await stub(request, timeout=min(left_s, self._attempt_timeout_s), metadata=self._metadata)
             except grpc.aio.AioRpcError as error:
                 last = error_of(details_of(error), key)
             if isinstance(last, DeadlineExceeded) and not last.reason:

@@ -191,6 +191,25 @@ class Transaction:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundAllocation:
+    """How much of one charging transaction a later one gave back, and what provider cost was reversed with it."""
+
+    captured_transaction_id: str
+    refund_transaction_id: str
+    amount: Decimal
+    provider_cost: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRefunds:
+    """A transaction, what later ones gave back of it, and what it gave back of earlier ones; each oldest first."""
+
+    transaction: Transaction
+    refunded_by: tuple[RefundAllocation, ...]
+    refund_of: tuple[RefundAllocation, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ChargeBreakdown:
     """How one capture or charge was paid; after a late commit signed differences to what the expiry had captured."""
 

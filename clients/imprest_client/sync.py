@@ -89,6 +89,7 @@ class AdminClient(LedgerClient):
     transfer = blocking(aio_admin.AdminClient.transfer)
     list_transactions = iterating(aio_admin.AdminClient.list_transactions)
     get_transaction = blocking(aio_admin.AdminClient.get_transaction)
+    get_transaction_refunds = blocking(aio_admin.AdminClient.get_transaction_refunds)
     get_trial_balance = blocking(aio_admin.AdminClient.get_trial_balance)
 
     @overload

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -199,6 +200,27 @@ def transaction(message: transaction_pb2.Transaction) -> model.Transaction:
         effective_time=_time(message.effective_time),
         create_time=_time(message.create_time),
         chain_hash=message.chain_hash,
+    )
+
+
+def _allocations(
+    messages: Iterable[transaction_pb2.RefundAllocation],
+) -> tuple[model.RefundAllocation, ...]:
+    return tuple(
+        model.RefundAllocation(
+            captured_transaction_id=message.captured_transaction_id,
+            refund_transaction_id=message.refund_transaction_id,
+            amount=to_decimal(message.amount),
+            provider_cost=to_decimal(message.provider_cost),
+        )
+        for message in messages
+    )
+
+
+def transaction_refunds(reply: account_service_pb2.GetTransactionResponse) -> model.TransactionRefunds:
+    """A transaction and the refunds it has a part in."""
+    return model.TransactionRefunds(
+        transaction(reply.transaction), _allocations(reply.refunded_by), _allocations(reply.refund_of)
     )
 
 

@@ -248,7 +248,9 @@ def append(
         book = book_of(_one(owner, "SELECT * FROM books WHERE account_id = %s", [account]))
         newest = "SELECT transaction_id FROM transactions WHERE account_id = %s ORDER BY seq DESC"
         (last_id,) = _one(owner, newest, [account])
-        row = _one(owner, SQL["get_transaction"], {"tenant": book.tenant_id, "transaction": last_id})
+        row = _one(
+            owner, SQL["get_transaction"], {"tenant": book.tenant_id, "transaction": last_id, "refunds_limit": 1}
+        )
         apply_posting(book.balances, debit, credit, amount)
         forged = replace(
             entry_of(row[1:]),

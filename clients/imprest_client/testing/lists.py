@@ -55,6 +55,8 @@ def list_reservations(tenant: Tenant, request: Any, _now: int) -> Message:
 def list_transactions(tenant: Tenant, request: Any, _now: int) -> Message:
     """An account's transactions, the oldest first."""
     check_shape("account_id", request.account_id)
+    if request.reservation_id:
+        check_shape("reservation_id", request.reservation_id)
     start, end = request.start_time.ToMicroseconds(), request.end_time.ToMicroseconds()
     if request.HasField("start_time") and request.HasField("end_time") and end <= start:
         raise Denied("INVALID_ARGUMENT", field="end_time", problem="must be after start_time")
@@ -64,16 +66,22 @@ def list_transactions(tenant: Tenant, request: Any, _now: int) -> Message:
         if (not request.HasField("start_time") or message.create_time.ToMicroseconds() >= start)
         and (not request.HasField("end_time") or message.create_time.ToMicroseconds() < end)
         and (not request.kinds or message.kind in request.kinds)
+        and request.reservation_id in ("", message.reservation_id)
     ]
     page, token = _page(request, found, lambda message: f"{message.seq:012d}")
     return account_service_pb2.ListTransactionsResponse(transactions=page, next_page_token=token)
 
 
 def get_transaction(tenant: Tenant, request: Any, _now: int) -> Message:
-    """One transaction."""
+    """One transaction, and the refunds it has a part in."""
     check_shape("transaction_id", request.transaction_id)
     account, entry = tenant.transaction(request.transaction_id)
-    return account_service_pb2.GetTransactionResponse(transaction=replies.transactions(account)[entry.seq - 1])
+    own = sorted(item for item in tenant.allocations if entry.transaction_id in item[:2])
+    return account_service_pb2.GetTransactionResponse(
+        transaction=replies.transactions(account)[entry.seq - 1],
+        refunded_by=[replies.allocation(item, account.currency) for item in own if item[0] == entry.transaction_id],
+        refund_of=[replies.allocation(item, account.currency) for item in own if item[1] == entry.transaction_id],
+    )
 
 
 def get_trial_balance(tenant: Tenant, request: Any, now: int) -> Message:

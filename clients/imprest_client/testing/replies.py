@@ -139,6 +139,17 @@ def _transaction(entry: model.Transaction, currency: str) -> transaction_pb2.Tra
     )
 
 
+def allocation(item: tuple[str, str, int], currency: str) -> transaction_pb2.RefundAllocation:
+    """How much of one transaction another one gave back; what providers cost the model does not know."""
+    captured, refund, amount = item
+    return transaction_pb2.RefundAllocation(
+        captured_transaction_id=captured,
+        refund_transaction_id=refund,
+        amount=money(amount, currency),
+        provider_cost=money(0, currency),
+    )
+
+
 def trial_balance(balances: dict[str, int], currency: str) -> trial_balance_pb2.TrialBalance:
     """The whole chart, each balance on the side it falls on."""
     lines, total_debits, total_credits = [], 0, 0

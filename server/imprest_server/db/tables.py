@@ -236,7 +236,7 @@ transactions = Table(
         unique=True,
         postgresql_where=text("external_reference IS NOT NULL"),
     ),
-    # store.sql load_captures_to_refund
+    # store.sql load_captures_to_refund; queries.sql list_transactions, filtered by reservation
     Index(
         "ix_transactions_reservation",
         "tenant_id",
@@ -293,7 +293,7 @@ refunds = Table(
     CheckConstraint(_values("kind", "REFUND", "LATE_COMMIT"), name="ck_refunds_kind"),
     CheckConstraint("amount > 0", name="ck_refunds_amount"),
     CheckConstraint("cost >= 0", name="ck_refunds_cost"),
-    # verify.sql allocations
+    # queries.sql get_transaction; verify.sql allocations
     Index("ix_refunds_refund", "tenant_id", "refund_transaction_id"),
 )
 
@@ -308,6 +308,7 @@ operations = Table(
     Column("denial_reason", Text),
     _required("payload", Text),
     _time("create_time"),
+    # No key to tenants: an operation is kept only for an account, which has one. Checking it again for every operation
+    # would lock one and the same row, and write that down, in every transaction.
     PrimaryKeyConstraint("tenant_id", "kind", "idempotency_key", name="pk_operations"),
-    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="fk_operations_tenant"),
 )

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId
+from imprest_server.core.values import value
 from imprest_server.ledger.chart import LedgerAccountCode, empty_balances
 
 Labels = Mapping[str, str]
@@ -72,7 +73,7 @@ class TransactionKind(StrEnum):
     CLOSE = "CLOSE"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Account:
     """A prepaid customer account in one currency: its settings, not its money.
 
@@ -143,7 +144,7 @@ class Book:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Balance:
     """What a caller sees of a book at one instant. `available` = wallet − held + credit_limit, signed."""
 
@@ -157,7 +158,7 @@ class Balance:
     as_of: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProvisionalCapture:
     """What an expiry charged, kept until a late commit decides anew.
 
@@ -179,7 +180,7 @@ class EndedBy(StrEnum):
     EXPIRE = "EXPIRE"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reservation:
     """Value set aside for one call.
 
@@ -222,7 +223,7 @@ class Reservation:
         return max(0, amount - self.captured - self.absorbed)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Posting:
     """Moves `amount` > 0 nanos from the debited to the credited code of one book."""
 
@@ -231,7 +232,7 @@ class Posting:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Transaction:
     """The postings one operation wrote in one book; immutable and chained by hash.
 
@@ -257,7 +258,7 @@ class Transaction:
     chain_hash: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Capture:
     """A transaction that charged the customer, as refunds see it.
 
@@ -281,7 +282,7 @@ class Capture:
         return self.charged - self.refunded
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RefundAllocation:
     """How much of one captured transaction one later transaction, of `kind` REFUND or LATE_COMMIT, gave back."""
 
@@ -294,7 +295,7 @@ class RefundAllocation:
     cost: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChargeBreakdown:
     """Where a charge was taken from: charged = from_hold + from_available + receivable; absorbed is on top.
 

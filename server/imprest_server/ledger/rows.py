@@ -16,6 +16,8 @@ transaction  tenant_id, transaction_id, account_id, seq, kind, wallet_after, rec
 posting      debit, credit, amount
 entry        the columns of a transaction, then its postings' debits, credits and amounts as three arrays in line order
              (NULL when there is none)
+allocations  captured_transaction_id, refund_transaction_id, kind, amount, cost, each as an array (NULL when there is
+             none)
 
 Rows are plain tuples with psycopg's default types: NUMERIC as Decimal, JSONB as dict, UUID as UUID. Times are as
 the connection's TimeZone shows them, so connections run in UTC. These functions are on the hot path: hence lookup
@@ -39,6 +41,7 @@ from imprest_server.ledger.model import (
     OverrunPolicy,
     Posting,
     ProvisionalCapture,
+    RefundAllocation,
     Reservation,
     ReservationState,
     Transaction,
@@ -51,6 +54,7 @@ Row = Sequence[Any]
 ACCOUNT_WIDTH = 16
 RESERVATION_WIDTH = 20
 TRANSACTION_WIDTH = 15
+ENTRY_WIDTH = TRANSACTION_WIDTH + 3
 
 # A StrEnum member equals and hashes like its text, so these find a member by the text of a column.
 _CODES = {code: code for code in LedgerAccountCode}
@@ -144,8 +148,24 @@ def transaction_of(row: Row, postings: Iterable[Posting]) -> Transaction:
 
 def entry_of(row: Row) -> Transaction:
     """The transaction and its postings in a row of the columns above."""
-    debit, credit, amount = (column or () for column in row[TRANSACTION_WIDTH : TRANSACTION_WIDTH + 3])
+    debit, credit, amount = (column or () for column in row[TRANSACTION_WIDTH:ENTRY_WIDTH])
     return transaction_of(row, map(posting_of, zip(debit, credit, amount, strict=True)))
+
+
+def allocations_of(transaction: Transaction, row: Row) -> list[RefundAllocation]:
+    """The refunds that the transaction gave or got back, in a row of the columns above."""
+    return [
+        RefundAllocation(
+            tenant_id=transaction.tenant_id,
+            account_id=transaction.account_id,
+            captured_transaction_id=captured,
+            refund_transaction_id=refund,
+            kind=_KINDS[kind],
+            amount=_nanos(amount),
+            cost=_nanos(cost),
+        )
+        for captured, refund, kind, amount, cost in zip(*(column or () for column in row), strict=True)
+    ]
 
 
 def balances_of(amounts: Sequence[Decimal]) -> dict[LedgerAccountCode, int]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from imprest_server.core.errors import ImprestError
 from imprest_server.core.ids import AccountKey
+from imprest_server.core.values import value
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger import store
 from imprest_server.ledger.model import TransactionKind
@@ -17,7 +17,7 @@ from imprest_server.ledger.working_set import Ledger, Terms
 from imprest_server.posting.stats import EngineStats
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Postponed:
     """Not decided yet: the account has more due holds than one batch expires. Submit it again."""
 
@@ -39,10 +39,11 @@ async def run_batch(
     Every due hold of the accounts they touch expires first. A denial is a result, not a failure. Raises
     psycopg.Error, or what a bug raises: then nothing was decided, and the caller must roll back.
     """
-    loaded = await store.load(conn, wanted_by(requests), terms, due_limit, lock_timeout_ms)
-    stats.lock_wait.observe(loaded.lock_wait_s)
-    results = fold(loaded, requests)
-    await store.write(conn, loaded)
+    async with conn.pipeline():
+        loaded = await store.load(conn, wanted_by(requests), terms, due_limit, lock_timeout_ms)
+        stats.lock_wait.observe(loaded.lock_wait_s)
+        results = fold(loaded, requests)
+        await store.write(conn, loaded)
     return results
 
 

@@ -94,6 +94,9 @@ def late_commit(
         details,
         collected,
     )
+    if surplus:
+        assert expiry.transaction_id is not None and transaction_id is not None
+        tenant.allocations.append((expiry.transaction_id, transaction_id, surplus))
     charge = Charge(
         from_available=decision.from_available - (surplus - repaid),
         receivable=decision.receivable - repaid,

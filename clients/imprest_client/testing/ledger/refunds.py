@@ -26,13 +26,16 @@ def refund(tenant: Tenant, request: Request, now: int) -> Outcome:
             currency_code=account.currency,
             refundable=text_from_nanos(left),
         )
-    rest = amount
+    rest, parts = amount, []
     for transaction in charges:
         part = min(rest, tenant.left_to_refund(transaction))
         tenant.refunded[transaction.transaction_id] = tenant.refunded.get(transaction.transaction_id, 0) + part
         rest -= part
+        parts.append((transaction.transaction_id, part))
     details = replace(charges[0].details, reason=request.get("reason", ""), labels={}, effective_time=None)
     transaction_id = write(account, "REFUND", inflow(account, "REFUNDS", amount), now, details)
+    assert transaction_id is not None
+    tenant.allocations += [(captured, transaction_id, part) for captured, part in parts if part]
     return Outcome(
         account_id=account.account_id,
         balance=Balance.of(account),

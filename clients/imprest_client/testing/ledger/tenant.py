@@ -47,6 +47,8 @@ class Tenant:
         """What Refunds gave back, by the transaction that had charged it."""
         self.returned: dict[str, int] = {}
         """What late commits gave back, by the expiry's transaction."""
+        self.allocations: list[tuple[str, str, int]] = []
+        """Both of them one by one: the transaction that had charged, the one that gave back, and how much."""
         self._decisions: dict[tuple[str, str], Decision] = {}
 
     # -- operations
@@ -79,14 +81,14 @@ class Tenant:
         touched = self._touched(request)
         known = set(self.accounts)
         before = {key: self.accounts[key].copy() for key in touched}
-        memory = set(self.references), dict(self.refunded), dict(self.returned)
+        memory = set(self.references), dict(self.refunded), dict(self.returned), list(self.allocations)
         try:
             validate_times(request, now)
             outcome = self._rules[request["op"]](self, request, now)
             self._check_range(touched)
         except Denied as denial:
             self.accounts = {key: before.get(key, account) for key, account in self.accounts.items() if key in known}
-            self.references, self.refunded, self.returned = memory
+            self.references, self.refunded, self.returned, self.allocations = memory
             return Outcome(denied=denial.reason, values=denial.values)
         if outcome.reservation is not None:
             return replace(outcome, reservation=replace(outcome.reservation))

@@ -127,3 +127,15 @@ class Posting(_message.Message):
     credit: LedgerAccountCode
     amount: _money_pb2.Money
     def __init__(self, debit: _Optional[_Union[LedgerAccountCode, str]] = ..., credit: _Optional[_Union[LedgerAccountCode, str]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
+
+class RefundAllocation(_message.Message):
+    __slots__ = ("captured_transaction_id", "refund_transaction_id", "amount", "provider_cost")
+    CAPTURED_TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    REFUND_TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_COST_FIELD_NUMBER: _ClassVar[int]
+    captured_transaction_id: str
+    refund_transaction_id: str
+    amount: _money_pb2.Money
+    provider_cost: _money_pb2.Money
+    def __init__(self, captured_transaction_id: _Optional[str] = ..., refund_transaction_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., provider_cost: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
