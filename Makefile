@@ -60,7 +60,7 @@ $(READY): requirements.lock pyproject.toml $(UV_STAMP)
 lock: $(UV_STAMP) ## bring requirements.lock in step with pyproject.toml; newest versions with UPGRADE=1
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
-	  --group dev --output-file requirements.lock pyproject.toml
+	  --extra server --group dev --output-file requirements.lock pyproject.toml
 
 # ---- run ---------------------------------------------------------------------------------------------------------
 

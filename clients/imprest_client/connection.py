@@ -24,7 +24,7 @@ _OPTIONS: Final = (
     # gRPC's own waits before reconnecting grow to two minutes; ours decide when to try again.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 
 
