@@ -366,6 +366,10 @@ class RateLimited(Retryable):
     """Too many requests; the server said when to come back."""
 
 
+class ReplyTooLarge(Retryable):
+    """The operation's reply did not fit into that of its batch; sent again with the same key it is answered."""
+
+
 BY_REASON: Final[Mapping[str, type[ImprestError]]] = {
     "INVALID_ARGUMENT": InvalidArgument,
     "INSUFFICIENT_FUNDS": InsufficientFunds,
@@ -394,6 +398,7 @@ BY_REASON: Final[Mapping[str, type[ImprestError]]] = {
     "DATABASE_UNAVAILABLE": Unavailable,
     "DRAINING": Unavailable,
     "QUEUE_FULL": Unavailable,
+    "REPLY_TOO_LARGE": ReplyTooLarge,
     "OUT_OF_RANGE": AmountOutOfRange,
     "DEADLINE_TOO_SHORT": DeadlineExceeded,
     "INTERNAL": InternalError,
