@@ -166,7 +166,7 @@ class Spending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """That something happened, once. `sequence` counts per tenant without gaps; `alert_id` is stable for ever.
+    """That something happened, once. `alert_id` is stable for ever.
 
     Which optional fields are set depends on the kind: budget, threshold and period on BUDGET; `amount` is what was
     overrun, is owed, was captured late or at expiry.
@@ -189,3 +189,14 @@ class Alert:
     limit: int | None = None
     available: int | None = None
     amount: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlert:
+    """An alert as it stands in the tenant's stream: `sequence` counts from 1 without gaps, in the order of commits."""
+
+    tenant_id: TenantId
+    sequence: int
+    alert: Alert
+    acknowledge_time: datetime | None = None
+    acknowledged_by: str = ""
