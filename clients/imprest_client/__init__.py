@@ -1,1 +1,26 @@
-"""Imprest clients: what call controllers, agents and admins import to talk to an Imprest server."""
+"""Imprest clients: what call controllers, agents and admins import to talk to an Imprest server.
+
+    async with AdminClient("127.0.0.1:7400", currency="USD") as admin:
+        await admin.create_account("acme")
+        await admin.add_credit("acme", 25)
+
+The same clients without `await` are in `imprest_client.sync`, the exceptions in `imprest_client.errors`.
+"""
+
+from imprest_client.admin import KEEP, AdminClient
+from imprest_client.client import Amount, LedgerClient
+from imprest_client.connection import Connection
+from imprest_client.errors import Denied, ImprestError, Retryable
+from imprest_client.retry import RetryPolicy
+
+__all__ = [
+    "KEEP",
+    "AdminClient",
+    "Amount",
+    "Connection",
+    "Denied",
+    "ImprestError",
+    "LedgerClient",
+    "RetryPolicy",
+    "Retryable",
+]

@@ -256,6 +256,31 @@ async def test_lists_and_statements(database: Database) -> None:
             assert not sheet.lines[8].HasField("debit_balance")
 
 
+async def test_a_reservations_transactions_and_their_refunds(database: Database) -> None:
+    async with running_server(database) as server:
+        await create(server)
+        hold = await call(server, "Reserve", account_id="a", amount=usd("5"), idempotency_key="r")
+        reservation_id = hold.reservation.reservation_id
+        commit = await call(server, "Commit", reservation_id=reservation_id, amount=usd("3"), idempotency_key="c")
+        refund = {"transaction_id": commit.transaction_id, "amount": usd("0.5"), "idempotency_key": "f"}
+        refunded = (await call(server, "Refund", **refund)).transaction
+        listed = await call(server, "ListTransactions", account_id="a", reservation_id=reservation_id)
+        assert [entry.transaction_id for entry in listed.transactions] == [
+            commit.transaction_id,
+            refunded.transaction_id,
+        ]
+        part = transaction_pb2.RefundAllocation(
+            captured_transaction_id=commit.transaction_id,
+            refund_transaction_id=refunded.transaction_id,
+            amount=usd("0.5"),
+            provider_cost=usd("0"),
+        )
+        capture = await call(server, "GetTransaction", transaction_id=commit.transaction_id)
+        assert (list(capture.refunded_by), list(capture.refund_of)) == ([part], [])
+        given_back = await call(server, "GetTransaction", transaction_id=refunded.transaction_id)
+        assert (list(given_back.refunded_by), list(given_back.refund_of)) == ([], [part])
+
+
 async def test_money_in_and_out(database: Database) -> None:
     async with running_server(database) as server:
         await create(server)
@@ -333,6 +358,7 @@ MALFORMED: list[tuple[str, dict[str, Any], str]] = [
     ("ListReservations", {"call_id": "x" * 256}, "call_id"),
     ("ListReservations", {"state": 77}, "state"),
     ("ListTransactions", {"account_id": "a", "kinds": [0]}, "kinds"),
+    ("ListTransactions", {"account_id": "a", "reservation_id": "rsv_zzz"}, "reservation_id"),
     (
         "ListTransactions",
         {"account_id": "a", "start_time": Timestamp(seconds=2), "end_time": Timestamp(seconds=1)},
@@ -370,7 +396,7 @@ async def test_what_is_no_request_at_all(database: Database) -> None:
             await server.channel.unary_unary("/imprest.v1.LedgerService/Nothing")(b"")
         assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
         with pytest.raises(grpc.aio.AioRpcError) as error:
-            await method(bytes(5 * 1024 * 1024))
+            await method(bytes(9 * 1024 * 1024))
         assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 

@@ -322,7 +322,7 @@ async def test_transactions_are_listed_oldest_first_with_the_running_balance(hou
     assert (transactions[2].reservation_id, transactions[2].call_id) == (hold, "call-1")
     for transaction in transactions:
         found = await house.queries.get_transaction(TENANT, transaction.transaction_id)
-        assert found == (transaction, "USD")
+        assert found == (transaction, "USD", [])
     with pytest.raises(NotFound):
         await house.queries.get_transaction(TENANT, TransactionId(uuid4()))
 
@@ -364,6 +364,68 @@ async def test_transactions_by_time_kind_and_page(house: House, database: Databa
         with pytest.raises(InvalidArgument):
             await house.queries.list_transactions(TENANT, A, page_token=token)
     assert pages == [[3, 5], [7]]
+
+
+async def test_transactions_of_a_reservation(house: House, database: Database) -> None:
+    await house.open("a", credit=100)
+    await house.open("b", credit=100)
+    hold, other = await house.reserve("a", 10), await house.reserve("a", 10)
+    await house.do(ops.Commit, reservation_id=hold, amount=2, final=False)
+    await house.do(ops.Commit, reservation_id=other, amount=1)
+    await house.do(ops.Commit, reservation_id=await house.reserve("b", 5), amount=1)
+    await house.do(ops.Commit, reservation_id=hold, amount=3)
+    await house.do(ops.Refund, reservation_id=hold, amount=4)
+
+    async def seqs(account_id: AccountId = A, **filters: Any) -> list[int]:
+        found, _, token = await house.queries.list_transactions(TENANT, account_id, **filters)
+        assert token == ""
+        return [t.seq for t in found]
+
+    assert await seqs(reservation_id=hold) == [2, 4, 5]
+    assert await seqs(reservation_id=hold, kinds=[TransactionKind.COMMIT]) == [2, 4]
+    assert await seqs(B, reservation_id=hold) == [], "the same places in another book are not its own"
+    assert await seqs(reservation_id=ReservationId(uuid4())) == []
+    page, _, token = await house.queries.list_transactions(TENANT, A, reservation_id=hold, page_size=2)
+    assert [t.seq for t in page] == [2, 4]
+    with pytest.raises(InvalidArgument):
+        await house.queries.list_transactions(TENANT, A, reservation_id=other, page_token=token)
+    assert await seqs(reservation_id=hold, page_token=token) == [5]
+
+    due = await house.reserve("a", 10, ttl_s=60)
+    await house.do(ops.Extend, reservation_id=due, used_so_far=6)
+    clock.advance(database.owner_dsn, 61)
+    assert await seqs(reservation_id=due) == [6], "a due hold's capture is there at once"
+
+
+async def test_a_transaction_knows_its_refunds(house: House, database: Database) -> None:
+    await house.open("a", credit=100)
+
+    async def parts(transaction_id: TransactionId) -> list[tuple[TransactionId, TransactionId, int]]:
+        _, _, found = await house.queries.get_transaction(TENANT, transaction_id)
+        return [(part.captured_transaction_id, part.refund_transaction_id, part.amount // NANO) for part in found]
+
+    hold = await house.reserve("a", 10)
+    first = (await house.do(ops.Commit, reservation_id=hold, amount=2, final=False)).transaction_id
+    last = (await house.do(ops.Commit, reservation_id=hold, amount=3)).transaction_id
+    charged = (await house.do(ops.Charge, account_id="a", amount=7)).transaction_id
+    assert first is not None and last is not None and charged is not None
+    assert await parts(first) == []
+    both = (await house.do(ops.Refund, reservation_id=hold, amount=4)).transaction_id
+    rest = (await house.do(ops.Refund, reservation_id=hold)).transaction_id
+    some = (await house.do(ops.Refund, transaction_id=charged, amount=5)).transaction_id
+    assert both is not None and rest is not None and some is not None
+    assert await parts(last) == [(last, both, 3)]
+    assert await parts(first) == [(first, both, 1), (first, rest, 1)], "oldest first"
+    assert await parts(both) == [(first, both, 1), (last, both, 3)]
+    assert await parts(charged) == await parts(some) == [(charged, some, 5)]
+
+    due = await house.reserve("a", 10, ttl_s=60)
+    await house.do(ops.Extend, reservation_id=due, used_so_far=6)
+    clock.advance(database.owner_dsn, 61)
+    late = (await house.do(ops.Commit, reservation_id=due, amount=2)).transaction_id
+    (expiry, _), *_ = await house.queries.list_transactions(TENANT, A, reservation_id=due)
+    assert late is not None
+    assert await parts(late) == await parts(expiry.transaction_id) == [(expiry.transaction_id, late, 4)]
 
 
 async def test_an_account_without_transactions_and_no_account(house: House) -> None:

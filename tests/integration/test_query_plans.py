@@ -11,16 +11,23 @@ import psycopg
 import pytest
 from sqlalchemy.dialects import postgresql
 
+from imprest_server.core.ids import TenantId
 from imprest_server.db.embedded import EmbeddedPostgres
-from imprest_server.db.pool import connect_engine
+from imprest_server.db.pool import connect_engine, read_pool, tenant_transaction
 from imprest_server.db.tables import metadata
+from imprest_server.ledger.queries import SQL as READ_SQL
 from imprest_server.ledger.store import SQL
+from imprest_server.pricing.store import SQL as PRICING_SQL
 from tests.conftest import Database
 from tests.support.plans import faults, plan
 from tests.support.postgres import database_of
 from tests.support.seed import seed
 
-STATEMENTS = [name for name in SQL if name not in ("begin", "commit")]
+STATEMENTS = {name: text for name, text in SQL.items() if name not in ("begin", "commit")} | {
+    f"pricing {name}": text
+    for name, text in PRICING_SQL.items()
+    if name.startswith(("load_", "read_", "lock_", "set_", "insert_prices"))
+}
 POSTGRES = postgresql.dialect()
 MODES = ("force_generic_plan", "force_custom_plan")
 
@@ -63,7 +70,7 @@ async def faults_of(
 
 @pytest.mark.parametrize("statement", STATEMENTS)
 async def test_rows_are_found_by_their_full_key(engine: psycopg.AsyncConnection, statement: str) -> None:
-    assert await faults_of(engine, SQL[statement]) == {}
+    assert await faults_of(engine, STATEMENTS[statement]) == {}
 
 
 async def test_foreign_keys_are_checked_by_their_full_key(tables: Database, engine: psycopg.AsyncConnection) -> None:
@@ -83,6 +90,49 @@ async def test_foreign_keys_are_checked_by_their_full_key(tables: Database, engi
             where = " AND ".join(f"{column.name} = (%s::{column.type.compile(POSTGRES)}[])[1]" for column in columns)
             check = f"SELECT 1 FROM ONLY {key.referred_table.name} AS x WHERE {where} FOR KEY SHARE OF x"
             assert await faults_of(owner, check, modes=["force_generic_plan"]) == {}, key.name
+
+
+# ---- reads of the journal, for a tenant that has been counted ------------------------------------------------------
+
+READS = {
+    "list_transactions of a reservation": READ_SQL["list_transactions"].replace(
+        "{filters}", READ_SQL["transactions_of_reservation"]
+    ),
+    "get_transaction": READ_SQL["get_transaction"],
+}
+VALUES = {
+    "account": "'acc_1'",
+    "reservation": "md5('redrsv1/2')::uuid",
+    "transaction": "md5('redtxn1/2')::uuid",
+    "after": "0",
+    "limit": "101",
+}
+JOURNAL = re.compile("transactions|postings|refunds")
+
+
+async def journal_faults(tables: Database, read: str, mode: str) -> list[str]:
+    with psycopg.connect(tables.owner_dsn) as owner:
+        counted = "SELECT (most_common_vals::text::text[])[1] FROM pg_stats WHERE tablename = %s AND attname = %s"
+        row = owner.execute(counted, ["transactions", "tenant_id"]).fetchone()
+        assert row is not None
+    async with (
+        read_pool(tables.app_dsn, statement_timeout_ms=5000, lock_timeout_ms=2000) as pool,
+        tenant_transaction(pool, [TenantId(row[0])]) as connection,
+    ):
+        found = faults(await plan(connection, read, mode=mode, values={**VALUES, "tenant": f"'{row[0]}'"}))
+    return [fault for fault in found if JOURNAL.search(fault)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("read", READS)
+async def test_what_belongs_to_one_id_is_found_by_its_full_key(tables: Database, read: str, mode: str) -> None:
+    assert await journal_faults(tables, READS[read], mode) == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_read_of_a_whole_book_is_seen(tables: Database, mode: str) -> None:
+    by_call = READ_SQL["list_transactions"].replace("{filters}", "AND t.call_id = 'call'")
+    assert await journal_faults(tables, by_call, mode) != []
 
 
 # ---- the checker catches what it is for --------------------------------------------------------------------------

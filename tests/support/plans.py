@@ -1,10 +1,11 @@
 """What Postgres would do with a named block of SQL: its plan, and whether rows are found by their full key."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 
 # What an index must be searched by. The columns after these only order or extend what is found; an index that is not
 # named here serves no lookup of a batch.
@@ -16,7 +17,16 @@ KEYS = {
     "pk_transactions": ("tenant_id", "transaction_id"),
     "pk_postings": ("tenant_id", "account_id", "seq"),
     "pk_refunds": ("tenant_id", "captured_transaction_id"),
+    "ix_refunds_refund": ("tenant_id", "refund_transaction_id"),
     "pk_operations": ("tenant_id", "kind", "idempotency_key"),
+    "pk_price_books": ("tenant_id", "price_book_id"),
+    "pk_price_versions": ("tenant_id", "version_id"),
+    "pk_prices": ("tenant_id", "version_id"),
+    "pk_price_assignments": ("tenant_id", "epoch"),
+    "pk_exchange_rates": ("tenant_id", "epoch"),
+    "uq_price_books_epoch": ("tenant_id", "epoch"),
+    "uq_price_versions_epoch": ("tenant_id", "epoch"),
+    "uq_price_versions_number": ("tenant_id", "price_book_id"),
     "uq_transactions_seq": ("tenant_id", "account_id", "seq"),
     "uq_transactions_external_reference": ("tenant_id", "kind", "external_reference"),
     "ix_transactions_reservation": ("tenant_id", "reservation_id"),
@@ -37,30 +47,40 @@ _ONE_VALUE = {
 _PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?s(?:::(\w+)\[\])?", re.IGNORECASE)
 
 
-async def plan(connection: psycopg.AsyncConnection[Any], block: str, *, mode: str, keys: int) -> dict[str, Any]:
+async def plan(
+    connection: psycopg.AsyncConnection[Any],
+    block: str,
+    *,
+    mode: str,
+    keys: int = 1,
+    values: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Explain a block as it is executed when prepared.
 
     Args:
         connection: as the server opens it, with `imprest.tenants` set.
-        block: SQL with psycopg's placeholders; arrays carry their type, and others are numbers.
+        block: SQL with psycopg's placeholders; arrays carry their type, others stand in `values` or are numbers.
         mode: `force_generic_plan` or `force_custom_plan`.
         keys: how long the arrays are.
+        values: SQL expressions by the names of placeholders.
     """
     numbers: dict[str, int] = {}
-    values: list[str] = []
+    arguments: list[str] = []
 
     def numbered(match: re.Match[str]) -> str:
         name, element = match[1] or str(len(numbers)), (match[2] or "").lower()
         if name not in numbers:
             numbers[name] = len(numbers) + 1
-            values.append(f"'{{{','.join([_ONE_VALUE[element]] * keys)}}}'" if element else "1")
+            array = f"'{{{','.join([_ONE_VALUE[element]] * keys)}}}'" if element else "1"
+            arguments.append((values or {}).get(name, array))
         return f"${numbers[name]}" + (f"::{element}[]" if element else "")
 
     text = _PLACEHOLDER.sub(numbered, block)
     await connection.execute(f"SET plan_cache_mode = {mode}")  # type: ignore[arg-type]
     await connection.execute(f"PREPARE explained AS {text}")  # type: ignore[arg-type]
-    arguments = f"({', '.join(values)})" if values else ""
-    cursor = await connection.execute(f"EXPLAIN (FORMAT JSON) EXECUTE explained{arguments}")  # type: ignore[arg-type]
+    given = f"({', '.join(arguments)})" if arguments else ""
+    cursor = connection.cursor(row_factory=tuple_row)
+    await cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE explained{given}")  # type: ignore[arg-type]
     row = await cursor.fetchone()
     await connection.execute("DEALLOCATE explained")
     assert row is not None

@@ -47,7 +47,8 @@ class RatedLine:
 
     `price` and `cost` are nanos, each rounded once from `exact_price` and `exact_cost` (18 decimals, for people and
     for re-rating). The versions name the price book versions used; `cost_version` is None when no COST book knows the
-    line: its cost is 0 then. `match` says in plain words which price won and why.
+    line: its cost is 0 then. `match` says in plain words which price won and why. A `duplicate` is a line that its
+    call had already: price and cost are 0.
     """
 
     line: UsageLine
@@ -58,3 +59,10 @@ class RatedLine:
     price_version: UUID
     cost_version: UUID | None
     match: str
+    duplicate: bool = False
+
+
+def format_decimal(value: Decimal) -> str:
+    """Plain notation without zeros at the end, the same for equal numbers; exact."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,4 +1,4 @@
-"""Replies as JSON, for the key they are kept under. Exact: nanos and microseconds are integers.
+"""Replies as JSON, for the key they are kept under. Exact: nanos and microseconds are integers, decimals texts.
 
 Fields that have their default value are left out, so a reply stored by an older version still decodes when
 a field with a default is added. Never rename a field, or give an old one a new meaning.
@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -20,6 +21,7 @@ from imprest_server.ledger.operations import Reply
 
 Convert = Callable[[Any], Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -72,6 +74,8 @@ _ENCODE_SCALAR: Mapping[type, Convert] = {
     bytes: bytes.hex,
     UUID: lambda value: value.hex,
     datetime: unix_micros,
+    timedelta: lambda value: value // _MICROSECOND,
+    Decimal: str,
 }
 _DECODE_SCALAR: Mapping[type, Convert] = {
     str: _same,
@@ -80,6 +84,8 @@ _DECODE_SCALAR: Mapping[type, Convert] = {
     bytes: bytes.fromhex,
     UUID: lambda value: UUID(hex=value),
     datetime: _time,
+    timedelta: lambda micros: timedelta(microseconds=micros),
+    Decimal: Decimal,
 }
 _encoders: dict[type, Convert] = {}
 _decoders: dict[type, Convert] = {}

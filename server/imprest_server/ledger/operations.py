@@ -12,12 +12,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar, TypedDict
 from uuid import UUID
 
 from imprest_server.core.ids import AccountId, ReservationId, TenantId, TransactionId
 from imprest_server.core.money import Money
+from imprest_server.core.usage import UsageLine, UsageReport, format_decimal
 from imprest_server.ledger.hashing import unix_micros
 from imprest_server.ledger.model import (
     Account,
@@ -50,6 +52,7 @@ class OperationKind(StrEnum):
     COMMIT = "COMMIT"
     VOID = "VOID"
     CHARGE = "CHARGE"
+    RECORD_USAGE = "RECORD_USAGE"
     REFUND = "REFUND"
     EXPIRE = "EXPIRE"
 
@@ -190,11 +193,12 @@ class Transfer(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserve(Operation):
-    """Set credit aside for a call."""
+    """Set credit aside for a call: an amount, or the price of an estimate."""
 
     kind = OperationKind.RESERVE
     account_id: AccountId
-    amount: Money
+    amount: Money | None = None
+    estimate: UsageReport | None = None
     min_amount: Money | None = None
     call_id: str | None = None
     ttl: timedelta | None = None
@@ -204,22 +208,28 @@ class Reserve(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extend(Operation):
-    """Raise a hold, its high-water mark of use, its expiry: absolute values, so that retries are harmless."""
+    """Raise a hold, its high-water mark of use, its expiry: absolute values, so that retries are harmless.
+
+    Total and use are amounts or the prices of usage, both from the start of the call.
+    """
 
     kind = OperationKind.EXTEND
     reservation_id: ReservationId
     new_total: Money | None = None
+    estimate_total: UsageReport | None = None
     used_so_far: Money | None = None
+    used: UsageReport | None = None
     ttl: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit(Operation):
-    """Spend (part of) a hold; `final` frees the rest."""
+    """Spend (part of) a hold, an amount or the price of usage; `final` frees the rest."""
 
     kind = OperationKind.COMMIT
     reservation_id: ReservationId
-    amount: Money
+    amount: Money | None = None
+    usage: UsageReport | None = None
     final: bool = True
     effective_time: datetime | None = None
 
@@ -235,11 +245,25 @@ class Void(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge(Operation):
-    """Reserve and final commit in one step; never overruns."""
+    """Reserve and final commit in one step, of an amount or the price of usage; never overruns."""
 
     kind = OperationKind.CHARGE
     account_id: AccountId
-    amount: Money
+    amount: Money | None = None
+    usage: UsageReport | None = None
+    call_id: str | None = None
+    effective_time: datetime | None = None
+    labels: Labels | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordUsage(Operation):
+    """Charge what has been used already, an amount or the price of usage: never denied for funds."""
+
+    kind = OperationKind.RECORD_USAGE
+    account_id: AccountId
+    amount: Money | None = None
+    usage: UsageReport | None = None
     call_id: str | None = None
     effective_time: datetime | None = None
     labels: Labels | None = None
@@ -286,6 +310,7 @@ class Reply:
     to_transaction_id: TransactionId | None = None
     refunded_total: int | None = None
     final_unit: bool = False
+    affordable_duration: timedelta | None = None
     denial_reason: str | None = None
     late: bool = False
 
@@ -351,7 +376,19 @@ def _plain(value: Any) -> Any:
             return unix_micros(value)
         case timedelta():
             return value // timedelta(microseconds=1)
+        case Decimal():
+            return format_decimal(value)
+        case tuple():
+            return [_plain(item) for item in value]
+        case UsageReport() | UsageLine():
+            return _plain_usage(value)
         case Mapping():
             return {key: _plain(item) for key, item in value.items()}
         case _:
             return value
+
+
+def _plain_usage(value: UsageReport | UsageLine) -> dict[str, Any]:
+    """The fields that were set; a quantity of 0 is one."""
+    given = ((f.name, getattr(value, f.name)) for f in fields(value))
+    return {name: _plain(item) for name, item in given if item is not None and item not in ("", {}, ())}

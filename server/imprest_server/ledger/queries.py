@@ -39,12 +39,13 @@ from imprest_server.ledger.model import (
     Account,
     AccountState,
     Balance,
+    RefundAllocation,
     Reservation,
     ReservationState,
     Transaction,
     TransactionKind,
 )
-from imprest_server.ledger.rows import account_of, balances_of, entry_of, reservation_of
+from imprest_server.ledger.rows import ENTRY_WIDTH, account_of, allocations_of, balances_of, entry_of, reservation_of
 from imprest_server.ledger.views import PastBalance, TrialBalance, trial_balance_of
 
 SQL = load_sql("imprest_server.ledger", "sql/queries.sql")
@@ -188,27 +189,37 @@ class Queries:
         start_time: datetime | None = None,
         end_time: datetime | None = None,
         kinds: Collection[TransactionKind] = (),
+        reservation_id: ReservationId | None = None,
         page_size: int = 0,
         page_token: str = "",
     ) -> tuple[list[Transaction], str, str]:
         """An account's transactions, oldest first, the currency code of their amounts, and the next page's token.
 
-        Only those with start_time ≤ create_time < end_time, and of one of `kinds` unless that is empty.
+        Only those with start_time ≤ create_time < end_time, of one of `kinds` unless that is empty, and of the
+        reservation if one is named.
         """
         if start_time is not None and end_time is not None and end_time <= start_time:
             raise InvalidArgument(field="end_time", problem="must be after start_time")
         limit = page_limit(page_size)
         names = sorted({kind.value for kind in kinds})
         span = [None if time is None else unix_micros(time) for time in (start_time, end_time)]
-        scope: Scope = ("list_transactions", tenant_id, account_id, *span, names)
+        reservation = None if reservation_id is None else reservation_id.hex
+        scope: Scope = ("list_transactions", tenant_id, account_id, *span, names, reservation)
         text = _filtered(
             "list_transactions",
             transactions_of_start=start_time,
             transactions_of_end=end_time,
             transactions_of_kinds=names,
+            transactions_of_reservation=reservation_id,
         )
-        after = decode_token(page_token, scope, int) or 0
-        parameters = {"account": account_id, "start": start_time, "end": end_time, "kinds": names, "after": after}
+        parameters = {
+            "account": account_id,
+            "start": start_time,
+            "end": end_time,
+            "kinds": names,
+            "reservation": reservation_id,
+            "after": decode_token(page_token, scope, int) or 0,
+        }
 
         async def read() -> Reading[tuple[list[Transaction], str]]:
             rows = await self._rows(tenant_id, text, {**parameters, "limit": limit + 1})
@@ -222,13 +233,19 @@ class Queries:
         page, next_token = cut_page(found, limit, scope, lambda transaction: str(transaction.seq))
         return page, currency_code, next_token
 
-    async def get_transaction(self, tenant_id: TenantId, transaction_id: TransactionId) -> tuple[Transaction, str]:
-        """The transaction and the currency code of its amounts."""
+    async def get_transaction(
+        self, tenant_id: TenantId, transaction_id: TransactionId
+    ) -> tuple[Transaction, str, list[RefundAllocation]]:
+        """The transaction, the currency code of its amounts, and the refunds it has a part in, oldest first.
+
+        A transaction that charged something is the captured one of its allocations, one that gave back the refund.
+        """
         rows = await self._rows(tenant_id, SQL["get_transaction"], {"transaction": transaction_id})
         if not rows:
             raise NotFound(resource="transaction", id=format_transaction_id(transaction_id))
         ((currency_code, *entry),) = rows
-        return entry_of(entry), currency_code
+        transaction = entry_of(entry)
+        return transaction, currency_code, allocations_of(transaction, entry[ENTRY_WIDTH:])
 
     async def trial_balance(
         self, tenant_id: TenantId, account_id: AccountId | None = None

@@ -19,6 +19,7 @@ from imprest_server.transport.account_settings import given_settings, masked_set
 from imprest_server.transport.convert import (
     parse_account_id,
     parse_amount,
+    parse_reservation,
     parse_time,
     parse_transaction,
     required_amount,
@@ -32,6 +33,7 @@ from imprest_server.transport.resources import (
     to_account,
     to_balance,
     to_past_balance,
+    to_refund_allocation,
     to_transaction,
     to_trial_balance,
 )
@@ -248,6 +250,7 @@ class AccountService(AccountServiceServicer):
             start_time=parse_time(request, "start_time"),
             end_time=parse_time(request, "end_time"),
             kinds=[_kind(number) for number in request.kinds],
+            reservation_id=parse_reservation(request.reservation_id) if request.reservation_id else None,
             page_size=request.page_size,
             page_token=request.page_token,
         )
@@ -258,8 +261,13 @@ class AccountService(AccountServiceServicer):
 
     async def GetTransaction(self, request: pb.GetTransactionRequest, context: Context) -> pb.GetTransactionResponse:
         """Return a transaction."""
-        transaction, currency = await self._queries.get_transaction(TENANT, parse_transaction(request.transaction_id))
-        return pb.GetTransactionResponse(transaction=to_transaction(transaction, currency))
+        transaction_id = parse_transaction(request.transaction_id)
+        transaction, currency, allocations = await self._queries.get_transaction(TENANT, transaction_id)
+        reply = pb.GetTransactionResponse(transaction=to_transaction(transaction, currency))
+        for allocation in allocations:
+            side = reply.refunded_by if allocation.captured_transaction_id == transaction_id else reply.refund_of
+            side.append(to_refund_allocation(allocation, currency))
+        return reply
 
     async def GetTrialBalance(self, request: pb.GetTrialBalanceRequest, context: Context) -> pb.GetTrialBalanceResponse:
         """Return the balances of the whole chart."""

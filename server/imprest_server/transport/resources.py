@@ -12,6 +12,7 @@ from imprest_server.ledger.model import (
     ChargeBreakdown,
     OnExpiry,
     OverrunPolicy,
+    RefundAllocation,
     Reservation,
     ReservationState,
     Transaction,
@@ -19,6 +20,7 @@ from imprest_server.ledger.model import (
 )
 from imprest_server.ledger.views import PastBalance, TrialBalance, TrialBalanceLine
 from imprest_server.transport.convert import EnumMap, to_money, to_time
+from imprest_server.transport.usage import to_rated_line
 
 ACCOUNT_STATE = EnumMap(AccountState, account_pb2.AccountState, "ACCOUNT_STATE")
 OVERRUN_POLICY = EnumMap(OverrunPolicy, account_pb2.OverrunPolicy, "OVERRUN_POLICY")
@@ -103,7 +105,7 @@ def to_reservation(reservation: Reservation, currency: str) -> reservation_pb2.R
 
 
 def to_charge(charge: ChargeBreakdown, currency: str) -> charge_pb2.ChargeBreakdown:
-    """Where a charge was taken from, every amount present."""
+    """Where a charge was taken from, every amount present, and the usage it was for."""
     return charge_pb2.ChargeBreakdown(
         charged=to_money(currency, charge.charged),
         from_hold=to_money(currency, charge.from_hold),
@@ -111,6 +113,7 @@ def to_charge(charge: ChargeBreakdown, currency: str) -> charge_pb2.ChargeBreakd
         receivable=to_money(currency, charge.receivable),
         absorbed=to_money(currency, charge.absorbed),
         provider_cost=to_money(currency, charge.provider_cost),
+        lines=[to_rated_line(line, currency) for line in charge.lines],
     )
 
 
@@ -137,6 +140,16 @@ def to_transaction(transaction: Transaction, currency: str) -> transaction_pb2.T
         effective_time=to_time(transaction.effective_time),
         create_time=to_time(transaction.create_time),
         chain_hash=transaction.chain_hash,
+    )
+
+
+def to_refund_allocation(allocation: RefundAllocation, currency: str) -> transaction_pb2.RefundAllocation:
+    """A refund's share of one capture."""
+    return transaction_pb2.RefundAllocation(
+        captured_transaction_id=format_transaction_id(allocation.captured_transaction_id),
+        refund_transaction_id=format_transaction_id(allocation.refund_transaction_id),
+        amount=to_money(currency, allocation.amount),
+        provider_cost=to_money(currency, allocation.cost),
     )
 
 

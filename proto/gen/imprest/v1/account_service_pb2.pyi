@@ -360,20 +360,22 @@ class TransferResponse(_message.Message):
     def __init__(self, account: _Optional[_Union[_account_pb2.Account, _Mapping]] = ..., balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., transaction_id: _Optional[str] = ..., replayed: bool = ..., to_balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., to_transaction_id: _Optional[str] = ...) -> None: ...
 
 class ListTransactionsRequest(_message.Message):
-    __slots__ = ("account_id", "page_size", "page_token", "start_time", "end_time", "kinds")
+    __slots__ = ("account_id", "page_size", "page_token", "start_time", "end_time", "kinds", "reservation_id")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     KINDS_FIELD_NUMBER: _ClassVar[int]
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     page_size: int
     page_token: str
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     kinds: _containers.RepeatedScalarFieldContainer[_transaction_pb2.TransactionKind]
-    def __init__(self, account_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[_transaction_pb2.TransactionKind, str]]] = ...) -> None: ...
+    reservation_id: str
+    def __init__(self, account_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[_transaction_pb2.TransactionKind, str]]] = ..., reservation_id: _Optional[str] = ...) -> None: ...
 
 class ListTransactionsResponse(_message.Message):
     __slots__ = ("transactions", "next_page_token")
@@ -390,10 +392,14 @@ class GetTransactionRequest(_message.Message):
     def __init__(self, transaction_id: _Optional[str] = ...) -> None: ...
 
 class GetTransactionResponse(_message.Message):
-    __slots__ = ("transaction",)
+    __slots__ = ("transaction", "refunded_by", "refund_of")
     TRANSACTION_FIELD_NUMBER: _ClassVar[int]
+    REFUNDED_BY_FIELD_NUMBER: _ClassVar[int]
+    REFUND_OF_FIELD_NUMBER: _ClassVar[int]
     transaction: _transaction_pb2.Transaction
-    def __init__(self, transaction: _Optional[_Union[_transaction_pb2.Transaction, _Mapping]] = ...) -> None: ...
+    refunded_by: _containers.RepeatedCompositeFieldContainer[_transaction_pb2.RefundAllocation]
+    refund_of: _containers.RepeatedCompositeFieldContainer[_transaction_pb2.RefundAllocation]
+    def __init__(self, transaction: _Optional[_Union[_transaction_pb2.Transaction, _Mapping]] = ..., refunded_by: _Optional[_Iterable[_Union[_transaction_pb2.RefundAllocation, _Mapping]]] = ..., refund_of: _Optional[_Iterable[_Union[_transaction_pb2.RefundAllocation, _Mapping]]] = ...) -> None: ...
 
 class GetTrialBalanceRequest(_message.Message):
     __slots__ = ("account_id",)

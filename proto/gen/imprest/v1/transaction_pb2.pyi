@@ -29,6 +29,7 @@ class TransactionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRANSACTION_KIND_TRANSFER_IN: _ClassVar[TransactionKind]
     TRANSACTION_KIND_UPDATE_ACCOUNT: _ClassVar[TransactionKind]
     TRANSACTION_KIND_CLOSE: _ClassVar[TransactionKind]
+    TRANSACTION_KIND_USAGE: _ClassVar[TransactionKind]
 
 class LedgerAccountCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -63,6 +64,7 @@ TRANSACTION_KIND_TRANSFER_OUT: TransactionKind
 TRANSACTION_KIND_TRANSFER_IN: TransactionKind
 TRANSACTION_KIND_UPDATE_ACCOUNT: TransactionKind
 TRANSACTION_KIND_CLOSE: TransactionKind
+TRANSACTION_KIND_USAGE: TransactionKind
 LEDGER_ACCOUNT_CODE_UNSPECIFIED: LedgerAccountCode
 LEDGER_ACCOUNT_CODE_CASH: LedgerAccountCode
 LEDGER_ACCOUNT_CODE_RECEIVABLE: LedgerAccountCode
@@ -127,3 +129,15 @@ class Posting(_message.Message):
     credit: LedgerAccountCode
     amount: _money_pb2.Money
     def __init__(self, debit: _Optional[_Union[LedgerAccountCode, str]] = ..., credit: _Optional[_Union[LedgerAccountCode, str]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
+
+class RefundAllocation(_message.Message):
+    __slots__ = ("captured_transaction_id", "refund_transaction_id", "amount", "provider_cost")
+    CAPTURED_TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    REFUND_TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_COST_FIELD_NUMBER: _ClassVar[int]
+    captured_transaction_id: str
+    refund_transaction_id: str
+    amount: _money_pb2.Money
+    provider_cost: _money_pb2.Money
+    def __init__(self, captured_transaction_id: _Optional[str] = ..., refund_transaction_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., provider_cost: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...

@@ -93,7 +93,8 @@ SELECT
     r.state = 'ACTIVE' AND r.expire_time <= (SELECT clock.now FROM clock), a.currency_code,
     r.tenant_id, r.reservation_id, r.account_id, r.call_id, r.state, r.amount, r.captured, r.absorbed, r.used_so_far,
     r.on_expiry, r.labels, r.create_time, r.expire_time, r.end_time, r.ended_by, r.late, r.provisional_hold,
-    r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id
+    r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id, r.price_epoch, r.used_cost,
+    r.captured_cost, r.provisional_cost
 FROM reservations AS r
 INNER JOIN accounts AS a ON a.tenant_id = r.tenant_id AND a.account_id = r.account_id
 WHERE r.tenant_id = %(tenant)s AND r.reservation_id = %(reservation)s
@@ -107,12 +108,14 @@ SELECT
     (SELECT a.currency_code FROM accounts AS a WHERE a.tenant_id = r.tenant_id AND a.account_id = r.account_id),
     r.tenant_id, r.reservation_id, r.account_id, r.call_id, r.state, r.amount, r.captured, r.absorbed, r.used_so_far,
     r.on_expiry, r.labels, r.create_time, r.expire_time, r.end_time, r.ended_by, r.late, r.provisional_hold,
-    r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id
+    r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id, r.price_epoch, r.used_cost,
+    r.captured_cost, r.provisional_cost
 FROM (
     SELECT
         r.tenant_id, r.reservation_id, r.account_id, r.call_id, r.state, r.amount, r.captured, r.absorbed,
         r.used_so_far, r.on_expiry, r.labels, r.create_time, r.expire_time, r.end_time, r.ended_by, r.late,
-        r.provisional_hold, r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id
+        r.provisional_hold, r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id, r.price_epoch,
+        r.used_cost, r.captured_cost, r.provisional_cost
     FROM reservations AS r
     WHERE r.tenant_id = %(tenant)s {filters}
     ORDER BY r.reservation_id DESC
@@ -206,12 +209,16 @@ AND t.seq <= coalesce(
 -- name: transactions_of_kinds
 AND t.kind = ANY(%(kinds)s)
 
+-- name: transactions_of_reservation
+AND t.reservation_id = %(reservation)s
+
 -- name: get_transaction
 SELECT
     a.currency_code,
     t.tenant_id, t.transaction_id, t.account_id, t.seq, t.kind, t.wallet_after, t.receivable_after, t.reservation_id,
     t.call_id, t.reason, t.external_reference, t.labels, t.effective_time, t.create_time, t.chain_hash,
-    p.debits, p.credits, p.amounts
+    p.debits, p.credits, p.amounts,
+    r.captured, r.refunds, r.kinds, r.amounts, r.costs
 FROM transactions AS t
 INNER JOIN accounts AS a ON a.tenant_id = t.tenant_id AND a.account_id = t.account_id
 LEFT JOIN LATERAL (
@@ -222,6 +229,27 @@ LEFT JOIN LATERAL (
     FROM postings AS p
     WHERE p.tenant_id = t.tenant_id AND p.account_id = t.account_id AND p.seq = t.seq
 ) AS p ON true
+LEFT JOIN LATERAL (
+    SELECT
+        array_agg(part.captured_transaction_id ORDER BY part.place) AS captured,
+        array_agg(part.refund_transaction_id ORDER BY part.place) AS refunds,
+        array_agg(part.kind ORDER BY part.place) AS kinds,
+        array_agg(part.amount ORDER BY part.place) AS amounts,
+        array_agg(part.cost ORDER BY part.place) AS costs
+    FROM (
+        SELECT
+            f.refund_transaction_id AS place,
+            f.captured_transaction_id, f.refund_transaction_id, f.kind, f.amount, f.cost
+        FROM refunds AS f
+        WHERE f.tenant_id = %(tenant)s AND f.captured_transaction_id = %(transaction)s
+        UNION ALL
+        SELECT
+            f.captured_transaction_id AS place,
+            f.captured_transaction_id, f.refund_transaction_id, f.kind, f.amount, f.cost
+        FROM refunds AS f
+        WHERE f.tenant_id = %(tenant)s AND f.refund_transaction_id = %(transaction)s
+    ) AS part
+) AS r ON true
 WHERE t.tenant_id = %(tenant)s AND t.transaction_id = %(transaction)s
 
 -- name: trial_balance

@@ -1,0 +1,148 @@
+"""The way to a server: channels, deadlines, retries, errors. Every client stands on one `Connection`."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Generic, Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from imprest_client.errors import DeadlineExceeded, ErrorDetails, ImprestError, details_of, error_of
+from imprest_client.retry import RetryPolicy
+
+Reply = TypeVar("Reply", bound=Message, covariant=True)
+
+_OPTIONS: Final = (
+    # Without a pool of its own each channel would share one connection, and so one worker of the server.
+    ("grpc.use_local_subchannel_pool", 1),
+    # gRPC's own waits before reconnecting grow to two minutes; ours decide when to try again.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A peer that vanished without a word (a machine that lost its power, a forgotten NAT entry) is noticed while a
+    # call waits. Rarely enough for servers that count pings.
+    ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[Reply]):
+    """An RPC: its path and the type of its reply."""
+
+    path: str
+    reply: type[Reply]
+
+
+class Connection:
+    """Calls a server over several real connections, with a deadline, and again when an answer is lost.
+
+    The server's workers share one port, and the kernel spreads connections, not calls, over them: so several are kept
+    and used in turn, each opened when it is first needed. A connection belongs to the event loop that first used it.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        connections: int = 4,
+        credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
+        timeout_s: float = 30.0,
+        attempt_timeout_s: float = 10.0,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        """Prepare for a server; nothing is opened yet.
+
+        Args:
+            target: The server's address, `host:port`.
+            connections: How many connections to keep; several for a server with several workers.
+            credentials: For TLS. Default: none, plain text.
+            token: Who is asking, sent as `authorization: Bearer …` with every request. Default: nobody says.
+            timeout_s: How long a request may take with all its attempts.
+            attempt_timeout_s: How long one attempt waits for its answer before the next is made.
+            retry: The waits between attempts.
+        """
+        self.target = target
+        self.timeout_s = timeout_s
+        self._attempt_timeout_s = attempt_timeout_s
+        self._retry = retry or RetryPolicy()
+        self._credentials = credentials
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._channels: list[grpc.aio.Channel | None] = [None] * connections
+        self._turn: Iterator[int] = itertools.cycle(range(connections))
+        self._random = random.Random()
+
+    async def __aenter__(self) -> Self:
+        """Nothing to do: channels are opened when they are used."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections; calls that still run end with an error."""
+        channels, self._channels = self._channels, [None] * len(self._channels)
+        await asyncio.gather(*(channel.close() for channel in channels if channel is not None))
+
+    async def call(self, method: Method[Reply], request: Message, *, timeout_s: float | None = None) -> Reply:
+        """Send a request until it is decided, and return the reply. See `call_bytes`."""
+        key: str | None = getattr(request, "idempotency_key", None)
+        raw = request.SerializeToString(deterministic=True)
+        return method.reply.FromString(await self.call_bytes(method.path, raw, key=key, timeout_s=timeout_s))
+
+    async def call_bytes(
+        self, path: str, request: bytes, *, key: str | None = None, timeout_s: float | None = None
+    ) -> bytes:
+        """Send a serialized request until it is decided: every attempt sends the same bytes.
+
+        Raises:
+            ImprestError: the class for the reason. One that is `Retryable` means that `timeout_s` has passed and
+                nobody knows whether the request took effect; sending it again with the same key finds out.
+        """
+        deadline = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
+        last: ImprestError | None = None
+        for attempt in itertools.count(1):
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise last or _too_late(key)
+            try:
+                return await self._attempt(path, request, min(left_s, self._attempt_timeout_s))
+            except grpc.aio.AioRpcError as error:
+                last = error_of(details_of(error), key)
+            wait_s = self._retry.wait_s(attempt, last, self._random.random())
+            if wait_s is None or wait_s >= deadline - time.monotonic():
+                if attempt > 1:
+                    last.add_note(f"after {attempt} attempts")
+                raise last
+            await asyncio.sleep(wait_s)
+        raise AssertionError("attempts are counted without end")
+
+    async def _attempt(self, path: str, request: bytes, timeout_s: float) -> bytes:
+        # Without serializers bytes go out, and come in, as they are.
+        stub: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel().unary_unary(path)
+        return await stub(request, timeout=timeout_s, metadata=self._metadata)
+
+    def _channel(self) -> grpc.aio.Channel:
+        number = next(self._turn)
+        channel = self._channels[number]
+        if channel is None:
+            if self._credentials is None:
+                channel = grpc.aio.insecure_channel(self.target, _OPTIONS)
+            else:
+                channel = grpc.aio.secure_channel(self.target, self._credentials, _OPTIONS)
+            self._channels[number] = channel
+        return channel
+
+
+def _too_late(key: str | None) -> ImprestError:
+    """Nothing was sent."""
+    code, message = grpc.StatusCode.DEADLINE_EXCEEDED, "no time was left to send the request"
+    return DeadlineExceeded(ErrorDetails(code, message, "", {}, False, {}, None), key)
