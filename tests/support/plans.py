@@ -19,6 +19,8 @@ KEYS = {
     "pk_refunds": ("tenant_id", "captured_transaction_id"),
     "ix_refunds_refund": ("tenant_id", "refund_transaction_id"),
     "pk_operations": ("tenant_id", "kind", "idempotency_key"),
+    "pk_usage_lines": ("tenant_id", "account_id", "call_id"),
+    "pk_usage_counters": ("tenant_id", "account_id", "month"),
     "pk_price_books": ("tenant_id", "price_book_id"),
     "pk_price_versions": ("tenant_id", "version_id"),
     "pk_prices": ("tenant_id", "version_id"),
@@ -31,6 +33,11 @@ KEYS = {
     "uq_transactions_external_reference": ("tenant_id", "kind", "external_reference"),
     "ix_transactions_reservation": ("tenant_id", "reservation_id"),
     "ix_reservations_due": ("tenant_id", "account_id", "expire_time"),
+    "pk_budgets": ("tenant_id", "budget_id"),
+    "uq_budgets_epoch": ("tenant_id", "epoch"),
+    "pk_budget_counters": ("tenant_id", "budget_id"),
+    "pk_alert_heads": ("tenant_id",),
+    "pk_alerts": ("tenant_id", "sequence"),
 }
 
 _ONE_VALUE = {
@@ -42,6 +49,7 @@ _ONE_VALUE = {
     "bigint": "1",
     "bool": "true",
     "bytea": "\\\\x00",
+    "date": "2026-01-01",
     "timestamptz": "2026-01-01T00:00:00Z",
 }
 _PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?s(?:::(\w+)\[\])?", re.IGNORECASE)

@@ -19,6 +19,9 @@ from imprest_server.core.periods import Period, PeriodKind
 BudgetId = NewType("BudgetId", str)
 AlertId = NewType("AlertId", UUID)
 
+#: One budget of one tenant: the key of its counter, and the unit of locking.
+BudgetKey = tuple[TenantId, BudgetId]
+
 
 class BudgetBasis(StrEnum):
     """What counts as spent: what customers are CHARGED (paid or owed, no absorbed loss), or the provider's COST."""
@@ -31,7 +34,8 @@ class ThresholdAction(StrEnum):
     """What a threshold does besides its alert.
 
     BLOCK: denies a Reserve, Extend or Charge with which spent and held would exceed it; no commit is ever denied.
-    STOP_CALLS: once reached, denies all of them, and running calls are told to end at their next Extend.
+    STOP_CALLS: once reached, denies all of them, and running calls are told to end at their next Extend; until the
+    period ends, the budget is changed, or an admin lifts the stop.
     """
 
     NOTIFY = "NOTIFY"
@@ -104,16 +108,23 @@ class Budget:
     time_zone: str = "UTC"
     limit: int
     thresholds: tuple[Threshold, ...]
+    create_time: datetime | None = None
+
+    @property
+    def key(self) -> BudgetKey:
+        """What its counter is found and locked by."""
+        return (self.tenant_id, self.budget_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
-    """What a budget has seen in its running period.
+    """What a revision of a budget has seen in its running period.
 
     `held` is what open holds may still spend; it is carried into the next period. `fired` is the highest percent whose
     alert has fired (0: none). `stopped`: a STOP_CALLS threshold has fired and nobody has lifted the stop.
     """
 
+    revision: int
     period: Period
     spent: int = 0
     held: int = 0
@@ -192,6 +203,15 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class NewAlert:
+    """An alert to be written. One that stops calls will name those that are running within `scope`."""
+
+    tenant_id: TenantId
+    alert: Alert
+    scope: Scope = Scope()
+
+
+@dataclass(frozen=True, slots=True)
 class StoredAlert:
     """An alert as it stands in the tenant's stream: `sequence` counts from 1 without gaps, in the order of commits."""
 
@@ -200,3 +220,18 @@ class StoredAlert:
     alert: Alert
     acknowledge_time: datetime | None = None
     acknowledged_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetStatus:
+    """How a budget stands at an instant, in the period that holds then.
+
+    `remaining` is what the limit leaves after spent and held, and may be negative. `exhaustion_time` is when the limit
+    will be reached if spending goes on as in the period so far; None: not within the period, or unknown.
+    """
+
+    budget: Budget
+    counter: Counter
+    as_of: datetime
+    remaining: int
+    exhaustion_time: datetime | None

@@ -9,13 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from imprest_server.budgets.model import (
+    Alert,
+    AlertId,
+    AlertKind,
+    AlertLevel,
     Budget,
     BudgetBasis,
+    BudgetStatus,
     Counter,
     Hold,
     MeterAmount,
+    NewAlert,
     Spending,
     Threshold,
     ThresholdAction,
@@ -23,6 +30,19 @@ from imprest_server.budgets.model import (
 from imprest_server.core.periods import period_at
 
 _MICROSECOND = timedelta(microseconds=1)
+
+#: What a budget warns of when it is not told otherwise. It denies nothing: who wants that says so.
+WARN = (
+    Threshold(Decimal(80), AlertLevel.WARNING),
+    Threshold(Decimal(95), AlertLevel.CRITICAL),
+    Threshold(Decimal(100), AlertLevel.CRITICAL),
+)
+#: A ready profile for spending that must never run away: a warning, a call for scaling down, the emergency stop.
+EMERGENCY_STOP = (
+    Threshold(Decimal(80), AlertLevel.WARNING),
+    Threshold(Decimal(100), AlertLevel.CRITICAL, action_label="scale-down"),
+    Threshold(Decimal(150), AlertLevel.EMERGENCY, ThresholdAction.STOP_CALLS),
+)
 
 
 def applies(budget: Budget, spending: Spending) -> bool:
@@ -55,6 +75,17 @@ def held_by(budget: Budget, hold: Hold) -> int:
     return charged if budget.basis is BudgetBasis.CHARGED else cost
 
 
+def open_hold(remaining: int, captured_cost: int, estimate: Sequence[MeterAmount]) -> Hold:
+    """What an open hold may still spend: what it has left, at the estimated cost less what captures have cost."""
+    return Hold(remaining, max(0, sum(part.cost for part in estimate) - captured_cost), tuple(estimate))
+
+
+def concerns(budget: Budget, estimate: Iterable[MeterAmount]) -> bool:
+    """Whether the budget may deny, or stop, what was estimated so: one for some meters only what uses them."""
+    prefix = budget.scope.meter_prefix
+    return not prefix or any(part.meter.startswith(prefix) for part in estimate)
+
+
 def _of_meters(budget: Budget, amounts: Iterable[MeterAmount]) -> tuple[int, int]:
     counted = [a for a in amounts if a.meter.startswith(budget.scope.meter_prefix)]
     return sum(a.price for a in counted), sum(a.cost for a in counted)
@@ -64,7 +95,8 @@ def rolled(budget: Budget, counter: Counter, now: datetime) -> Counter:
     """The counter of the period that `now` is in: a new period starts unspent and armed, with the open holds."""
     if now in counter.period or (counter.period.start is not None and now < counter.period.start):
         return counter
-    return Counter(period=period_at(budget.period, budget.time_zone, now), held=counter.held)
+    period = period_at(budget.period, budget.time_zone, now)
+    return Counter(revision=counter.revision, period=period, held=counter.held)
 
 
 def room(budget: Budget, counter: Counter) -> int | None:
@@ -99,6 +131,38 @@ def fire(budget: Budget, counter: Counter) -> tuple[Counter, Sequence[Threshold]
         return counter, ()
     stops = any(t.action is ThresholdAction.STOP_CALLS for t in reached)
     return replace(counter, fired=reached[-1].percent, stopped=counter.stopped or stops), reached
+
+
+def alert_of(budget: Budget, counter: Counter, threshold: Threshold, alert_id: AlertId, now: datetime) -> NewAlert:
+    """The alert of a threshold that has fired."""
+    alert = Alert(
+        alert_id=alert_id,
+        kind=AlertKind.BUDGET,
+        level=threshold.level,
+        create_time=now,
+        currency_code=budget.currency_code,
+        account_id=budget.scope.account_id,
+        budget_id=budget.budget_id,
+        revision=budget.revision,
+        threshold=threshold,
+        period=counter.period,
+        spent=counter.spent,
+        held=counter.held,
+        limit=budget.limit,
+    )
+    return NewAlert(budget.tenant_id, alert, budget.scope)
+
+
+def status_at(budget: Budget, counter: Counter, now: datetime) -> BudgetStatus:
+    """How the budget stands; a period that has ended meanwhile counts as ended, whether or not it was written."""
+    counter = rolled(budget, counter, now)
+    return BudgetStatus(
+        budget=budget,
+        counter=counter,
+        as_of=now,
+        remaining=budget.limit - counter.spent - counter.held,
+        exhaustion_time=exhaustion_time(budget, counter, now),
+    )
 
 
 def amount_at(budget: Budget, threshold: Threshold) -> int:
