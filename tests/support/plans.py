@@ -33,6 +33,11 @@ KEYS = {
     "uq_transactions_external_reference": ("tenant_id", "kind", "external_reference"),
     "ix_transactions_reservation": ("tenant_id", "reservation_id"),
     "ix_reservations_due": ("tenant_id", "account_id", "expire_time"),
+    "pk_budgets": ("tenant_id", "budget_id"),
+    "uq_budgets_epoch": ("tenant_id", "epoch"),
+    "pk_budget_counters": ("tenant_id", "budget_id"),
+    "pk_alert_heads": ("tenant_id",),
+    "pk_alerts": ("tenant_id", "sequence"),
 }
 
 _ONE_VALUE = {

@@ -95,8 +95,7 @@ class _Plan:
     differences: Sequence[Difference]
 
     def published(self, version: PriceVersion | None) -> Published:
-        touched = sum(1 for difference in self.differences if difference.after is not None)
-        return Published(version=version, differences=self.differences, unchanged=len(self.after) - touched)
+        return _published(version, self.differences, len(self.after))
 
 
 class PriceAdmin:
@@ -301,8 +300,7 @@ class PriceAdmin:
             base = await self._version(conn, op, payload.get("base"))
             before, after = await self._prices_of(conn, op, base), await self._prices_of(conn, op, version)
             changes = await asyncio.to_thread(differences, before, after)
-            touched = sum(1 for difference in changes if difference.after is not None)
-            return Published(version=version, differences=changes, unchanged=len(after) - touched)
+            return _published(version, changes, len(after))
 
         if op.validate_only:
             validate(op)
@@ -386,6 +384,12 @@ def _granted(stored: StoredOperation, digest: bytes) -> Payload:
         raise restore_denial(stored.denial_reason, values)
     payload: Payload = values
     return payload
+
+
+def _published(version: PriceVersion | None, changes: Sequence[Difference], count: int) -> Published:
+    """The answer about a version with so many prices."""
+    touched = sum(1 for difference in changes if difference.after is not None)
+    return Published(version=version, differences=tuple(changes), unchanged=count - touched)
 
 
 def _book(catalog: Catalog, price_book_id: PriceBookId) -> PriceBook:
