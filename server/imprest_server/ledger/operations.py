@@ -12,7 +12,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar, TypedDict
 from uuid import UUID
@@ -379,11 +378,7 @@ def _plain(value: Any) -> Any:
             return unix_micros(value)
         case timedelta():
             return value // timedelta(microseconds=1)
-        case Decimal():
-            return format_decimal(value)
-        case tuple():
-            return [_plain(item) for item in value]
-        case UsageReport() | UsageLine():
+        case UsageReport():
             return _plain_usage(value)
         case Mapping():
             return {key: _plain(item) for key, item in value.items()}
@@ -391,7 +386,30 @@ def _plain(value: Any) -> Any:
             return value
 
 
-def _plain_usage(value: UsageReport | UsageLine) -> dict[str, Any]:
-    """The fields that were set; a quantity of 0 is one."""
-    given = ((f.name, getattr(value, f.name)) for f in fields(value))
-    return {name: _plain(item) for name, item in given if item is not None and item not in ("", {}, ())}
+def _plain_usage(usage: UsageReport) -> dict[str, Any]:
+    """What was given; like an operation's, fields with their default are left out, and none may be added otherwise."""
+    plain: dict[str, Any] = {"lines": [_plain_line(line) for line in usage.lines]}
+    if usage.start_time is not None:
+        plain["start_time"] = unix_micros(usage.start_time)
+    if usage.end_time is not None:
+        plain["end_time"] = unix_micros(usage.end_time)
+    if usage.labels:
+        plain["labels"] = dict(usage.labels)
+    return plain
+
+
+def _plain_line(line: UsageLine) -> dict[str, Any]:
+    plain: dict[str, Any] = {"meter": line.meter, "quantity": format_decimal(line.quantity)}
+    if line.line_id:
+        plain["line_id"] = line.line_id
+    if line.provider:
+        plain["provider"] = line.provider
+    if line.model:
+        plain["model"] = line.model
+    if line.destination:
+        plain["destination"] = line.destination
+    if line.operation:
+        plain["operation"] = line.operation
+    if line.labels:
+        plain["labels"] = dict(line.labels)
+    return plain
