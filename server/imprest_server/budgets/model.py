@@ -15,6 +15,7 @@ from uuid import UUID
 
 from imprest_server.core.ids import AccountId, TenantId
 from imprest_server.core.periods import Period, PeriodKind
+from imprest_server.core.usage import MeterAmount
 
 BudgetId = NewType("BudgetId", str)
 AlertId = NewType("AlertId", UUID)
@@ -130,15 +131,6 @@ class Counter:
     held: int = 0
     fired: Decimal = Decimal(0)
     stopped: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MeterAmount:
-    """What the usage lines of one meter cost the customer and us."""
-
-    meter: str
-    price: int
-    cost: int
 
 
 @dataclass(frozen=True, slots=True)

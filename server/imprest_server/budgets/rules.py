@@ -21,13 +21,13 @@ from imprest_server.budgets.model import (
     BudgetStatus,
     Counter,
     Hold,
-    MeterAmount,
     NewAlert,
     Spending,
     Threshold,
     ThresholdAction,
 )
 from imprest_server.core.periods import period_at
+from imprest_server.core.usage import MeterAmount
 
 _MICROSECOND = timedelta(microseconds=1)
 

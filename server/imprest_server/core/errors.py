@@ -211,6 +211,25 @@ class CurrencyMismatch(StoredDenial):
 
 
 @dataclass(eq=False)
+class BudgetExceeded(StoredDenial):
+    """Budget {budget_id} leaves {remaining} {currency_code} to spend; {required} {currency_code} is needed."""
+
+    budget_id: str
+    currency_code: str
+    remaining: str
+    required: str
+    reason: ClassVar[str] = "BUDGET_EXCEEDED"
+
+
+@dataclass(eq=False)
+class CallsStopped(StoredDenial):
+    """Budget {budget_id} has stopped all calls; an admin can resume them."""
+
+    budget_id: str
+    reason: ClassVar[str] = "CALLS_STOPPED"
+
+
+@dataclass(eq=False)
 class PriceNotFound(StoredDenial):
     """There is no {side} {missing} for meter {meter}, provider "{provider}", model "{model}", destination
     "{destination}"."""
