@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId
 from imprest_server.core.usage import MeterAmount, RatedLine
+from imprest_server.core.values import value
 from imprest_server.ledger.chart import LedgerAccountCode, empty_balances
 
 Labels = Mapping[str, str]
@@ -74,7 +75,7 @@ class TransactionKind(StrEnum):
     CLOSE = "CLOSE"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Account:
     """A prepaid customer account in one currency: its settings, not its money.
 
@@ -150,7 +151,7 @@ class Book:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Balance:
     """What a caller sees of a book at one instant. `available` = wallet − held + credit_limit, signed."""
 
@@ -164,7 +165,7 @@ class Balance:
     as_of: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProvisionalCapture:
     """What an expiry charged, kept until a late commit decides anew.
 
@@ -188,7 +189,7 @@ class EndedBy(StrEnum):
     EXPIRE = "EXPIRE"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reservation:
     """Value set aside for one call.
 
@@ -238,7 +239,7 @@ class Reservation:
         return max(0, amount - self.captured - self.absorbed)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Posting:
     """Moves `amount` > 0 nanos from the debited to the credited code of one book."""
 
@@ -247,7 +248,7 @@ class Posting:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Transaction:
     """The postings one operation wrote in one book; immutable and chained by hash.
 
@@ -273,7 +274,7 @@ class Transaction:
     chain_hash: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Capture:
     """A transaction that charged the customer, as refunds see it.
 
@@ -300,7 +301,7 @@ class Capture:
         return self.charged - self.refunded
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RefundAllocation:
     """How much of one captured transaction one later transaction, of `kind` REFUND or LATE_COMMIT, gave back.
 
@@ -316,7 +317,7 @@ class RefundAllocation:
     cost: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChargeBreakdown:
     """Where a charge was taken from: charged = from_hold + from_available + receivable; absorbed is on top.
 
