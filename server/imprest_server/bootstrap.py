@@ -189,6 +189,7 @@ def _terms(settings: Settings) -> Terms:
     return Terms(
         default_ttl=timedelta(seconds=settings.default_hold_ttl_s),
         late_commit_window=timedelta(seconds=settings.late_commit_window_s),
+        low_balance_cooldown=timedelta(seconds=settings.low_balance_cooldown_s),
     )
 
 

@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     """How long a hold lasts when Reserve names no ttl."""
     late_commit_window_s: int = Field(default=7 * 86_400, ge=0)
     """How long after its expiry a hold can still be committed, inclusive."""
+    low_balance_cooldown_s: int = Field(default=3_600, ge=0)
+    """How long there is no second alert that an account's balance is low."""
 
 
 def load_settings(**options: object) -> Settings:

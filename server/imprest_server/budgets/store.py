@@ -28,7 +28,7 @@ from imprest_server.budgets.model import (
 from imprest_server.budgets.rows import Row, alert_row, budget_of, counter_of, counter_row, thresholds_text
 from imprest_server.core.errors import Conflict, NotFound, Unavailable
 from imprest_server.core.ids import AccountId, TenantId
-from imprest_server.core.money import decimal_of, nanos_of
+from imprest_server.core.money import format_nanos, nanos_of
 from imprest_server.core.periods import Period
 from imprest_server.db.arrays import array, text
 from imprest_server.db.pool import ReadPool, tenant_transaction
@@ -184,7 +184,7 @@ async def insert_budget(conn: Connection, budget: Budget, epoch: int, *, deleted
             "basis": budget.basis,
             "period": budget.period,
             "time_zone": budget.time_zone,
-            "limit": decimal_of(budget.limit),
+            "limit": format_nanos(budget.limit),
             "thresholds": thresholds_text(budget.thresholds),
             "epoch": epoch,
             "create_time": budget.create_time,
@@ -203,8 +203,8 @@ async def put_counter(conn: Connection, key: BudgetKey, counter: Counter) -> Non
             "revision": counter.revision,
             "period_start": counter.period.start,
             "period_end": counter.period.end,
-            "spent": decimal_of(counter.spent),
-            "held": decimal_of(counter.held),
+            "spent": format_nanos(counter.spent),
+            "held": format_nanos(counter.held),
             "fired_percent": counter.fired,
             "stopped": counter.stopped,
         },

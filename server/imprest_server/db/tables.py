@@ -152,6 +152,9 @@ books = Table(
     _required("seq", BigInteger),
     _required("chain_hash", LargeBinary),
     _time("last_time", nullable=True),
+    # It was told that the balance is low, and when last.
+    Column("low_balance", Boolean, nullable=False, server_default=text("false")),
+    _time("low_balance_time", nullable=True),
     PrimaryKeyConstraint("tenant_id", "account_id", name="pk_books"),
     ForeignKeyConstraint(
         ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_books_account"

@@ -279,8 +279,8 @@ class Capture:
     """A transaction that charged the customer, as refunds see it.
 
     `charged` is what was paid or is owed by it, less what a late commit returned; `refunded` is what Refunds
-    have given back of that. `cost` and `cost_reversed` are the provider's side of the same. `create_time` and `labels` are
-    the transaction's.
+    have given back of that. `cost` and `cost_reversed` are the provider's side of the same. `create_time` and `labels`
+    are the transaction's.
     """
 
     account_id: AccountId

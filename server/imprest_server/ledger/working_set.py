@@ -81,8 +81,8 @@ class Terms:
 class Ledger:
     """The accounts, books, reservations, captures, keys, usage lines and month counters one batch works on.
 
-    `rating` prices usage; a batch without usage has none. `limits` are None where nobody has set any. `counted_by` is what the captures of a reservation have
-    added to the counters.
+    `rating` prices usage; a batch without usage has none. `limits` are None where nobody has set any.
+    `counted_by` is what the captures of a reservation have added to the counters.
     """
 
     def __init__(self, terms: Terms) -> None:

@@ -61,7 +61,7 @@ class Fired(Happening):
 
 
 class BatchLimits:
-    """The ledger's `Limits` over budgets, for one batch. `counters` are locked; those in `changed` are to be written."""
+    """The ledger's `Limits` over budgets, for one batch. `counters` are locked; `changed` ones are to be written."""
 
     def __init__(
         self, budgets: Mapping[TenantId, BudgetSet], counters: dict[BudgetKey, Counter], now: datetime
