@@ -231,7 +231,7 @@ class BudgetExceeded(StoredDenial):
 
 @dataclass(eq=False)
 class CallsStopped(StoredDenial):
-    """Budget {budget_id} has stopped all calls; an admin can resume them."""
+    """Budget {budget_id} has stopped calls; an admin can resume them."""
 
     budget_id: str
     reason: ClassVar[str] = "CALLS_STOPPED"
