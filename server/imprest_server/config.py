@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     low_balance_cooldown_s: int = Field(default=3_600, ge=0)
     """How long there is no second alert that an account's balance is low."""
 
+    alert_retention_days: int = Field(default=90, ge=1, le=3650)
+    """How long alerts are kept; a resume token from before is too old."""
+
 
 def load_settings(**options: object) -> Settings:
     """Read the environment; `options` (from the command line) win, and those that are None count as absent.

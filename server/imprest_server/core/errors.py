@@ -78,6 +78,14 @@ class AmountOutOfRange(ImprestError):
 
 
 @dataclass(eq=False)
+class ResumeTokenTooOld(ImprestError):
+    """The alerts after the resume token are not kept any more; the oldest that are begin after {oldest_token}."""
+
+    oldest_token: str
+    reason: ClassVar[str] = "RESUME_TOKEN_TOO_OLD"
+
+
+@dataclass(eq=False)
 class NotFound(ImprestError):
     """There is no {resource} {id}."""
 
@@ -223,7 +231,7 @@ class BudgetExceeded(StoredDenial):
 
 @dataclass(eq=False)
 class CallsStopped(StoredDenial):
-    """Budget {budget_id} has stopped all calls; an admin can resume them."""
+    """Budget {budget_id} has stopped calls; an admin can resume them."""
 
     budget_id: str
     reason: ClassVar[str] = "CALLS_STOPPED"
@@ -321,6 +329,14 @@ class QueueFull(Unavailable):
 
     problem: str = "Too many requests are waiting."
     reason: ClassVar[str] = "QUEUE_FULL"
+
+
+@dataclass(eq=False)
+class SlowReader(ImprestError):
+    """The stream's reader was too slow: more alerts wait than are kept for it. Resume after {resume_token}."""
+
+    resume_token: str
+    reason: ClassVar[str] = "SLOW_READER"
 
 
 @dataclass(eq=False)
