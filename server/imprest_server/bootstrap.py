@@ -153,6 +153,9 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
     async def due_accounts(limit: int) -> list[AccountKey]:
         return await queries.due_accounts([TENANT], limit)
 
+    def wake(tenant_id: TenantId) -> None:
+        hub.wake(tenant_id)
+
     async with AsyncExitStack() as stack:
         prices = PriceCache()
         engine = Engine(
@@ -162,6 +165,7 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
             queue_max=settings.queue_max,
             silence_s=(settings.statement_timeout_ms + settings.lock_timeout_ms) / 1000 + 1,
             prices=prices,
+            wake=wake,
         )
         with pool.reachable():
             await engine.start()

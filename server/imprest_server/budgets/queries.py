@@ -34,6 +34,9 @@ SQL: dict[str, LiteralString] = {
     for name, block in _BLOCKS.items()
 }
 
+#: How many bytes a budget, and an alert without its calls, take on the wire at most.
+_BUDGET_BYTES = 16_000
+_ALERT_BYTES = 4_000
 _NO_SEQUENCE_BEFORE = 2**63 - 1
 _BUDGET_WIDTH = 16
 
@@ -83,7 +86,8 @@ class BudgetQueries:
         text = _filtered("list_budgets", budgets_of_account=account_id, budgets_of_label=label_key)
         parameters = {"account": account_id, "label_key": label_key, "after": after, "limit": limit + 1}
         rows = await self._rows(tenant_id, text, parameters)
-        return cut_page([budget_of(row)[0] for row in rows], limit, scope, lambda budget: budget.budget_id)
+        found = [budget_of(row)[0] for row in rows]
+        return cut_page(found, limit, scope, lambda budget: budget.budget_id, lambda _: _BUDGET_BYTES)
 
     async def list_alerts(
         self,
@@ -134,7 +138,7 @@ class BudgetQueries:
             "limit": limit + 1,
         }
         rows = await self._rows(tenant_id, text, parameters)
-        return cut_page([alert_of(row) for row in rows], limit, scope, lambda stored: str(stored.sequence))
+        return cut_page([alert_of(row) for row in rows], limit, scope, lambda stored: str(stored.sequence), _bytes_of)
 
     # ── the stream ───────────────────────────────────────────────────────────────────────────────────
 
@@ -179,3 +183,8 @@ async def _fetch(conn: Connection, text: LiteralString, parameters: Mapping[str,
 def _filtered(list_name: LiteralString, **filters: object) -> LiteralString:
     """The list's statement with the blocks of the filters whose value is set."""
     return SQL[list_name].replace("{filters}", " ".join(SQL[name] for name, value in filters.items() if value))
+
+
+def _bytes_of(stored: StoredAlert) -> int:
+    """How many bytes an alert takes on the wire at most."""
+    return _ALERT_BYTES + sum(4 * len(call_id) + 4 for call_id in stored.alert.call_ids)

@@ -56,8 +56,8 @@ class Engine:
 
     `connect` opens a connection as the app role; `batch_max` is the most operations in one transaction
     (1: no batching), `queue_max` the most that may wait. A database that takes longer than `silence_s` over a batch
-    counts as lost. `prices` and `budgets` are what this process keeps of those; `wake` is told of tenants that have new
-    alerts, once they can be read.
+    counts as lost. `prices` is what this process keeps of prices; `wake` is told of tenants that have new alerts, once
+    they can be read.
     """
 
     def __init__(
@@ -69,12 +69,11 @@ class Engine:
         queue_max: int,
         silence_s: float = 30.0,
         prices: PriceCache | None = None,
-        budgets: BudgetCache | None = None,
         wake: Wake | None = None,
     ) -> None:
         self.stats = EngineStats()
-        kept = Budgets(budgets or BudgetCache(), wake)
-        self._lane = Lane(connect, terms, prices or PriceCache(), kept, self.stats, silence_s)
+        budgets = Budgets(BudgetCache(), wake)
+        self._lane = Lane(connect, terms, prices or PriceCache(), budgets, self.stats, silence_s)
         self._batch_max = batch_max
         self._queue: FairQueue[_Item] = FairQueue(queue_max)
         self._linger = Linger(LONGEST_LINGER_S)
