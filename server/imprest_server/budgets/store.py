@@ -310,6 +310,25 @@ async def insert_operation(conn: Connection, tenant_id: TenantId, kind: str, key
     return bool(await _rows(conn, "insert_operation", parameters))
 
 
+# ── for verify ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def counted_budgets(conn: Connection, tenant_id: TenantId | None) -> list[BudgetKey]:
+    """The budgets that count, of one tenant or of all."""
+    return [(tenant, budget) for tenant, budget in await _rows(conn, "counted_budgets", {"tenant": tenant_id})]
+
+
+async def find_counted(conn: Connection, key: BudgetKey) -> tuple[Budget, Counter] | None:
+    """A budget with its counter; None when it is deleted."""
+    found = await find_budget(conn, key)
+    return None if found is None or found[1] else (found[0], await read_counter(conn, key))
+
+
+async def alert_streams(conn: Connection, tenant_id: TenantId | None) -> list[TupleRow]:
+    """Of each tenant's stream: tenant, last and pruned sequence; of its alerts the first, the newest and how many."""
+    return await _rows(conn, "alert_streams", {"tenant": tenant_id})
+
+
 async def _rows(conn: Connection, block: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(SQL[block], parameters)

@@ -383,3 +383,29 @@ DELETE FROM alert_acknowledgements WHERE tenant_id = %(tenant)s AND sequence <= 
 
 -- name: delete_alerts
 DELETE FROM alerts WHERE tenant_id = %(tenant)s AND sequence <= %(sequence)s
+
+-- name: counted_budgets
+-- For `imprest verify`: those that are not deleted, of one tenant or of all (NULL).
+SELECT tenant_id, budget_id
+FROM (
+    SELECT DISTINCT ON (tenant_id, budget_id) tenant_id, budget_id, deleted
+    FROM budgets
+    WHERE tenant_id = coalesce(%(tenant)s::text, tenant_id)
+    ORDER BY tenant_id, budget_id, revision DESC
+) AS newest
+WHERE NOT deleted
+ORDER BY tenant_id, budget_id
+
+-- name: alert_streams
+-- For `imprest verify`: what the heads say, and what there is.
+SELECT
+    coalesce(h.tenant_id, a.tenant_id), coalesce(h.last_sequence, 0), coalesce(h.pruned_sequence, 0), a.first, a.newest,
+    coalesce(a.count, 0)
+FROM alert_heads AS h
+FULL JOIN (
+    SELECT tenant_id, min(sequence) AS first, max(sequence) AS newest, count(*) AS count
+    FROM alerts
+    GROUP BY tenant_id
+) AS a ON a.tenant_id = h.tenant_id
+WHERE coalesce(h.tenant_id, a.tenant_id) = coalesce(%(tenant)s::text, h.tenant_id, a.tenant_id)
+ORDER BY 1
