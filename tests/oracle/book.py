@@ -1,6 +1,6 @@
 """Writing to a book: postings, settlement, and the due holds that the clock ends."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from tests.oracle.model import (
@@ -31,6 +31,9 @@ def write(
     charged: int = 0,
     cost: int = 0,
     effective_time: int | None = None,
+    labels: dict[str, str] | None = None,
+    metered: int = 0,
+    metered_cost: int = 0,
 ) -> str | None:
     """Applies the postings, settles, and appends one transaction; returns its id.
 
@@ -61,6 +64,9 @@ def write(
         reservation_id=reservation_id,
         charged=charged,
         cost=cost,
+        labels=labels or {},
+        metered=metered,
+        metered_cost=metered_cost,
     )
     account.transactions.append(transaction)
     return transaction.transaction_id
@@ -110,11 +116,13 @@ def charge_postings(charge: Charge) -> list[Posting]:
     ]
 
 
-def expire_due(account: Account, now: int) -> None:
+def expire_due(account: Account, now: int, after_each: Callable[[Charge], None]) -> None:
     """Ends every hold that is due, oldest expiry first, each with its own transaction and settlement."""
     due = [hold for hold in account.holds.values() if hold.state == "ACTIVE" and now >= hold.expire_time]
     for hold in sorted(due, key=lambda hold: (hold.expire_time, hold.reservation_id)):
         _expire(account, hold, now)
+        assert hold.expiry is not None
+        after_each(hold.expiry.charge)
 
 
 def _expire(account: Account, hold: Reservation, now: int) -> None:
@@ -135,5 +143,6 @@ def _expire(account: Account, hold: Reservation, now: int) -> None:
         reservation_id=hold.reservation_id,
         charged=charge.charged,
         cost=cost,
+        labels=hold.labels,
     )
     hold.expiry = Expiry(remaining, charge, transaction_id)

@@ -110,6 +110,9 @@ def late_commit(
         charged=collected,
         cost=max(0, more_cost),
         effective_time=effective_time,
+        labels=hold.labels,
+        metered=amount if cost is not None else 0,
+        metered_cost=cost or 0,
     )
     charge = Charge(
         from_available=decision.from_available - (surplus - repaid),

@@ -42,7 +42,7 @@ class Posting:
 
 @dataclass(frozen=True)
 class Transaction:
-    """Postings written together, with what a later refund has to know (`charged`, `cost`)."""
+    """Postings written together, with what a later refund has to know (`charged`, `cost`), and what came as units."""
 
     transaction_id: str
     account_id: str
@@ -56,6 +56,9 @@ class Transaction:
     reservation_id: str | None = None
     charged: int = 0
     cost: int = 0
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    metered: int = 0
+    metered_cost: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,9 @@ class Reservation:
     ended_by_void: bool = False
     expiry: Expiry | None = None
     last_extend: "Decision | None" = None
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    estimate: tuple[int, int] | None = None
+    """Price and cost of what it was reserved for, when that was given in units."""
 
     @property
     def consumed(self) -> int:
