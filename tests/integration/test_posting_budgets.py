@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 
 from imprest_server.budgets.model import Alert, BudgetBasis, BudgetId, StoredAlert
@@ -77,13 +76,9 @@ class World:
 
 @pytest.fixture
 async def world(database: Database) -> AsyncIterator[World]:
-    """Budgets of days in UTC; it is a second past some noon at first. In the end everything is verified."""
+    """Budgets of days in UTC; it is noon at first. In the end everything is verified."""
     clock.install(database.owner_dsn)
-    clock.stop(database.owner_dsn)
-    with psycopg.connect(database.owner_dsn) as connection:
-        connection.execute(
-            "UPDATE test_clock.ahead SET stopped_at = date_trunc('day', stopped_at) + interval '1 day 12 hours'"
-        )
+    clock.stop(database.owner_dsn, datetime(2026, 3, 15, 12, tzinfo=UTC))
     async with house_on(database) as house, open_desk(database) as desk:
         yield World(database, house, desk)
         report = await verify(database.owner_dsn, all_differences=True, beside=differences)
