@@ -87,6 +87,11 @@ class Settings(BaseSettings):
     """How long a hold lasts when Reserve names no ttl."""
     late_commit_window_s: int = Field(default=7 * 86_400, ge=0)
     """How long after its expiry a hold can still be committed, inclusive."""
+    low_balance_cooldown_s: int = Field(default=3_600, ge=0)
+    """How long there is no second alert that an account's balance is low."""
+
+    alert_retention_days: int = Field(default=90, ge=1, le=3650)
+    """How long alerts are kept; a resume token from before is too old."""
 
 
 def load_settings(**options: object) -> Settings:

@@ -15,10 +15,13 @@ from tests.support.seed import seed
 
 JOURNAL = ("transactions", "postings", "refunds", "operations", "usage_lines")
 PRICES = ("price_books", "price_versions", "prices", "price_assignments", "exchange_rates")
-APPEND_ONLY = (*JOURNAL, *PRICES)
-CHANGING = ("accounts", "books", "reservations", "usage_counters")
+BUDGETS = ("budgets",)
+ALERTS = ("alerts", "alert_acknowledgements")
+APPEND_ONLY = (*JOURNAL, *PRICES, *BUDGETS, *ALERTS)
+CHANGING = ("accounts", "books", "reservations", "usage_counters", "budget_counters", "alert_heads")
 GRANTED = {
     **dict.fromkeys(APPEND_ONLY, ("SELECT", "INSERT")),
+    **dict.fromkeys(ALERTS, ("SELECT", "INSERT", "DELETE")),
     **dict.fromkeys(CHANGING, ("SELECT", "INSERT", "UPDATE")),
     "tenants": ("SELECT",),
     "alembic_version": ("SELECT",),
@@ -82,15 +85,33 @@ def test_exactly_what_is_granted(owner: psycopg.Connection) -> None:
         """,
         [list(GRANTED)],
     )
-    assert columns.fetchall() == [("tenants", "price_epoch", "{imprest_app=w/imprest_owner}")]
+    assert sorted(columns.fetchall()) == [
+        ("tenants", "budget_epoch", "{imprest_app=w/imprest_owner}"),
+        ("tenants", "price_epoch", "{imprest_app=w/imprest_owner}"),
+    ]
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", sorted(set(TABLES) - set(ALERTS)))
 def test_nothing_is_deleted(app: psycopg.Connection, owner: psycopg.Connection, table: str) -> None:
     work_for(app, "red")
     for statement in ("DELETE FROM {}", "TRUNCATE {}", "TRUNCATE {} CASCADE", "DROP TABLE {}"):
         with pytest.raises(InsufficientPrivilege):
             run(app, statement, table)
+    assert {"red", "blue"} < tenants_in(owner, table)
+
+
+@pytest.mark.parametrize("table", ALERTS)
+def test_of_alerts_only_rows_are_deleted(app: psycopg.Connection, owner: psycopg.Connection, table: str) -> None:
+    """They are pruned when they are old; of one's own tenants only."""
+    work_for(app, "red")
+    for statement in ("TRUNCATE {}", "TRUNCATE {} CASCADE", "DROP TABLE {}"):
+        with pytest.raises(InsufficientPrivilege):
+            run(app, statement, table)
+    with app.transaction(force_rollback=True):
+        assert run(app, "DELETE FROM {} WHERE tenant_id = 'blue'", table).rowcount == 0
+    with app.transaction(force_rollback=True):
+        app.execute("DELETE FROM alert_acknowledgements")
+        assert app.execute("DELETE FROM alerts").rowcount > 0
     assert {"red", "blue"} < tenants_in(owner, table)
 
 
@@ -103,13 +124,14 @@ def test_journal_and_prices_are_append_only(app: psycopg.Connection, table: str)
         run(app, "SELECT 1 FROM {} FOR UPDATE", table)
 
 
-def test_of_a_tenant_only_the_epoch_changes(app: psycopg.Connection) -> None:
+def test_of_a_tenant_only_the_epochs_change(app: psycopg.Connection) -> None:
     work_for(app, "red")
     with pytest.raises(InsufficientPrivilege):
         app.execute("UPDATE tenants SET create_time = now()")
     with app.transaction(force_rollback=True):
         app.execute("SELECT 1 FROM tenants FOR UPDATE")
         assert app.execute("UPDATE tenants SET price_epoch = price_epoch + 1").rowcount == 1
+        assert app.execute("UPDATE tenants SET budget_epoch = budget_epoch + 1").rowcount == 1
     assert app.execute("UPDATE tenants SET price_epoch = 9 WHERE tenant_id = 'blue'").rowcount == 0
 
 
@@ -238,6 +260,23 @@ def test_foreign_keys_work_and_do_not_leak(app: psycopg.Connection) -> None:
         ("UPDATE price_assignments SET epoch = 0", "ck_price_assignments_epoch"),
         ("UPDATE exchange_rates SET rate = 0", "ck_exchange_rates_rate"),
         ("UPDATE exchange_rates SET epoch = 0", "ck_exchange_rates_epoch"),
+        ("UPDATE tenants SET budget_epoch = -1", "ck_tenants_budget_epoch"),
+        ("UPDATE budgets SET revision = 0", "ck_budgets_revision"),
+        ("UPDATE budgets SET label_key = 'agent', label_value = 'x', account_id = 'acc_1'", "ck_budgets_scope"),
+        ("UPDATE budgets SET label_key = 'agent'", "ck_budgets_scope"),
+        ("UPDATE budgets SET basis = 'PRICE'", "ck_budgets_basis"),
+        ("UPDATE budgets SET period = 'YEAR'", "ck_budgets_period"),
+        ("UPDATE budgets SET limit_amount = 0", "ck_budgets_limit_amount"),
+        ("UPDATE budgets SET epoch = 0", "ck_budgets_epoch"),
+        ("UPDATE budget_counters SET period_end = NULL", "ck_budget_counters_period"),
+        ("UPDATE budget_counters SET period_end = period_start", "ck_budget_counters_period"),
+        ("UPDATE budget_counters SET fired_percent = -1", "ck_budget_counters_fired_percent"),
+        ("UPDATE alert_heads SET pruned_sequence = last_sequence + 1", "ck_alert_heads_sequences"),
+        ("UPDATE alerts SET sequence = 0", "ck_alerts_sequence"),
+        ("UPDATE alerts SET kind = 'NOISE'", "ck_alerts_kind"),
+        ("UPDATE alerts SET level = 5", "ck_alerts_level"),
+        ("UPDATE alerts SET action = 'SHOUT'", "ck_alerts_action"),
+        ("UPDATE alerts SET percent = NULL", "ck_alerts_budget"),
     ],
 )
 def test_the_owner_is_refused_too(owner: psycopg.Connection, change: str, constraint: str) -> None:
@@ -255,3 +294,11 @@ def test_one_credit_per_external_reference(owner: psycopg.Connection) -> None:
     with pytest.raises(psycopg.errors.UniqueViolation) as refusal:
         owner.execute("UPDATE transactions SET external_reference = 'pay 1'")
     assert refusal.value.diag.constraint_name == "uq_transactions_external_reference"
+
+
+def test_a_threshold_fires_once_per_period(owner: psycopg.Connection) -> None:
+    """Also of a budget without periods."""
+    for change in ("", ", period_start = NULL, period_end = NULL"):
+        with pytest.raises(psycopg.errors.UniqueViolation) as refusal:
+            owner.execute(f"UPDATE alerts SET percent = 80{change}")  # type: ignore[arg-type]
+        assert refusal.value.diag.constraint_name == "uq_alerts_threshold"

@@ -31,8 +31,15 @@ KEYS = {
     "uq_price_versions_number": ("tenant_id", "price_book_id"),
     "uq_transactions_seq": ("tenant_id", "account_id", "seq"),
     "uq_transactions_external_reference": ("tenant_id", "kind", "external_reference"),
+    "ix_transactions_create_time": ("tenant_id", "account_id"),
+    "ix_usage_lines_transaction": ("tenant_id", "account_id", "seq"),
     "ix_transactions_reservation": ("tenant_id", "reservation_id"),
     "ix_reservations_due": ("tenant_id", "account_id", "expire_time"),
+    "pk_budgets": ("tenant_id", "budget_id"),
+    "uq_budgets_epoch": ("tenant_id", "epoch"),
+    "pk_budget_counters": ("tenant_id", "budget_id"),
+    "pk_alert_heads": ("tenant_id",),
+    "pk_alerts": ("tenant_id", "sequence"),
 }
 
 _ONE_VALUE = {
@@ -41,6 +48,7 @@ _ONE_VALUE = {
     "numeric": "1",
     "smallint": "1",
     "int": "1",
+    "integer": "1",
     "bigint": "1",
     "bool": "true",
     "bytea": "\\\\x00",

@@ -94,11 +94,41 @@ FROM price_versions WHERE tenant_id = %(tenant)s;
 
 INSERT INTO exchange_rates (tenant_id, epoch, price_book_id, currency_code, rate, effective_time, create_time)
 SELECT tenant_id, epoch, price_book_id, 'EUR', 1, now(), now() FROM price_versions WHERE tenant_id = %(tenant)s;
+
+INSERT INTO budgets (
+    tenant_id, budget_id, revision, deleted, display_name, account_id, meter_prefix, currency_code, basis, period,
+    time_zone, limit_amount, thresholds, epoch, create_time
+)
+SELECT
+    %(tenant)s, 'budget ' || a, n, false, '', 'acc_' || a, '', 'USD', 'CHARGED', 'MONTH', 'UTC', 1, '[]',
+    (a - 1) * %(each)s + n, now()
+FROM generate_series(1, %(accounts)s) AS a, generate_series(1, %(each)s) AS n;
+
+INSERT INTO budget_counters (
+    tenant_id, budget_id, revision, period_start, period_end, spent, held, fired_percent, stopped
+)
+SELECT tenant_id, budget_id, 1, now(), now() + interval '1 day', 0, 0, 0, false
+FROM budgets WHERE tenant_id = %(tenant)s AND revision = 1;
+
+INSERT INTO alerts (
+    tenant_id, sequence, alert_id, kind, level, create_time, currency_code, call_ids, budget_id, revision, percent,
+    action, action_label, period_start, period_end
+)
+SELECT
+    tenant_id, epoch, gen_random_uuid(), 'BUDGET', 2, now(), 'USD', '{}', budget_id, 1, revision, 'NOTIFY', '', now(),
+    now() + interval '1 day'
+FROM budgets WHERE tenant_id = %(tenant)s;
+
+INSERT INTO alert_heads (tenant_id, last_sequence, pruned_sequence)
+SELECT %(tenant)s, %(accounts)s * %(each)s, 0;
+
+INSERT INTO alert_acknowledgements (tenant_id, sequence, acknowledged_by, create_time)
+SELECT tenant_id, sequence, '', now() FROM alerts WHERE tenant_id = %(tenant)s;
 """
 
 
 def seed(connection: psycopg.Connection, tenant: str, *, accounts: int = 1, each: int = 2) -> None:
-    """Add a tenant with accounts `acc_1` and on, each with so many reservations, transactions, operations
-    and versions of a price book."""
+    """Add a tenant with accounts `acc_1` and on, each with so many reservations, transactions, operations,
+    versions of a price book, revisions of a budget and alerts."""
     cursor = psycopg.ClientCursor(connection)
     cursor.execute(_SEED, {"tenant": tenant, "accounts": accounts, "each": each})

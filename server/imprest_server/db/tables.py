@@ -30,7 +30,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
@@ -63,6 +63,15 @@ _CREDIT = ("wallet", "revenue", "provider_payable", "fee_payable", "breakage", "
 _SIDES = ("COST", "SALE")
 _CHARGE_MODELS = ("PER_UNIT", "GRADUATED", "VOLUME", "PACKAGE", "FLAT", "PERCENTAGE")
 _CODES = tuple(name.upper() for name in (*_DEBIT, *_CREDIT))
+_ALERT_KINDS = (
+    "BUDGET",
+    "LOW_BALANCE",
+    "OVERRUN",
+    "RECEIVABLE",
+    "LATE_COMMIT",
+    "RESERVATION_EXPIRED",
+    "ANOMALY",
+)
 _KINDS = (
     "ADD_CREDIT",
     "REVERSE_CREDIT",
@@ -89,8 +98,11 @@ tenants = Table(
     _time("create_time"),
     # How many changes the tenant's prices have seen; every row of the price tables carries the epoch it came with.
     Column("price_epoch", BigInteger, nullable=False, server_default=text("0")),
+    # The same of its budgets.
+    Column("budget_epoch", BigInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("tenant_id", name="pk_tenants"),
     CheckConstraint("price_epoch >= 0", name="ck_tenants_price_epoch"),
+    CheckConstraint("budget_epoch >= 0", name="ck_tenants_budget_epoch"),
 )
 
 accounts = Table(
@@ -140,6 +152,9 @@ books = Table(
     _required("seq", BigInteger),
     _required("chain_hash", LargeBinary),
     _time("last_time", nullable=True),
+    # It was told that the balance is low, and when last.
+    Column("low_balance", Boolean, nullable=False, server_default=text("false")),
+    _time("low_balance_time", nullable=True),
     PrimaryKeyConstraint("tenant_id", "account_id", name="pk_books"),
     ForeignKeyConstraint(
         ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_books_account"
@@ -188,6 +203,8 @@ reservations = Table(
     Column("used_cost", Numeric(38, 9), nullable=False, server_default=text("0")),
     Column("captured_cost", Numeric(38, 9), nullable=False, server_default=text("0")),
     _money("provisional_cost", nullable=True),
+    # What a hold was priced at, by meter, as [meter, price, cost] each; NULL: it was reserved by amount.
+    Column("estimate", JSONB),
     PrimaryKeyConstraint("tenant_id", "reservation_id", name="pk_reservations"),
     ForeignKeyConstraint(
         ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_reservations_account"
@@ -559,4 +576,157 @@ usage_counters = Table(
     CheckConstraint(_values("side", *_SIDES), name="ck_usage_counters_side"),
     CheckConstraint("quantity >= 0", name="ck_usage_counters_quantity"),
     postgresql_with={"fillfactor": 80},
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    _required("tenant_id", Text),
+    _required("budget_id", Text),
+    _required("revision", Integer),
+    _required("deleted", Boolean),
+    _required("display_name", Text),
+    # The scope: an account, a label, or with neither the whole tenant.
+    Column("account_id", Text),
+    Column("label_key", Text),
+    Column("label_value", Text),
+    _required("meter_prefix", Text),
+    _required("currency_code", Text),
+    _required("basis", Text),
+    _required("period", Text),
+    _required("time_zone", Text),
+    _money("limit_amount"),
+    # [percent, level, action, action_label] each, ascending.
+    _required("thresholds", JSONB),
+    _required("epoch", BigInteger),
+    _time("create_time"),
+    # budgets store.sql find_budget; queries.sql list_budgets
+    PrimaryKeyConstraint("tenant_id", "budget_id", "revision", name="pk_budgets"),
+    # budgets store.sql load_budgets; one per epoch
+    UniqueConstraint("tenant_id", "epoch", name="uq_budgets_epoch"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="fk_budgets_tenant"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_budgets_account"
+    ),
+    CheckConstraint("revision > 0", name="ck_budgets_revision"),
+    CheckConstraint(
+        "(label_key IS NULL) = (label_value IS NULL) AND (account_id IS NULL OR label_key IS NULL)",
+        name="ck_budgets_scope",
+    ),
+    CheckConstraint(_values("basis", "CHARGED", "COST"), name="ck_budgets_basis"),
+    CheckConstraint(_values("period", "DAY", "WEEK", "MONTH", "TOTAL"), name="ck_budgets_period"),
+    CheckConstraint("limit_amount > 0", name="ck_budgets_limit_amount"),
+    CheckConstraint("epoch > 0", name="ck_budgets_epoch"),
+)
+
+# No check keeps spent and held from being negative: a slip in counting must not stop a commit.
+budget_counters = Table(
+    "budget_counters",
+    metadata,
+    _required("tenant_id", Text),
+    _required("budget_id", Text),
+    # The one it counts for.
+    _required("revision", Integer),
+    # NULL: a TOTAL budget's, without bounds.
+    _time("period_start", nullable=True),
+    _time("period_end", nullable=True),
+    _money("spent"),
+    _money("held"),
+    # The highest percent whose alert has fired in this period; 0: none.
+    Column("fired_percent", Numeric(6, 2), nullable=False),
+    _required("stopped", Boolean),
+    # budgets store.sql lock_counters, update_counters
+    PrimaryKeyConstraint("tenant_id", "budget_id", name="pk_budget_counters"),
+    ForeignKeyConstraint(
+        ["tenant_id", "budget_id", "revision"],
+        ["budgets.tenant_id", "budgets.budget_id", "budgets.revision"],
+        name="fk_budget_counters_budget",
+    ),
+    CheckConstraint(
+        "(period_start IS NULL) = (period_end IS NULL) AND period_start < period_end",
+        name="ck_budget_counters_period",
+    ),
+    CheckConstraint("fired_percent >= 0", name="ck_budget_counters_fired_percent"),
+    postgresql_with={"fillfactor": 50},
+)
+
+alert_heads = Table(
+    "alert_heads",
+    metadata,
+    _required("tenant_id", Text),
+    _required("last_sequence", BigInteger),
+    # All alerts up to this one have been deleted; 0: none.
+    _required("pruned_sequence", BigInteger),
+    # budgets store.sql insert_alerts; the last lock of all
+    PrimaryKeyConstraint("tenant_id", name="pk_alert_heads"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="fk_alert_heads_tenant"),
+    CheckConstraint("pruned_sequence >= 0 AND last_sequence >= pruned_sequence", name="ck_alert_heads_sequences"),
+    postgresql_with={"fillfactor": 50},
+)
+
+# No foreign keys: what alerts name is never deleted, and they are written where money is.
+alerts = Table(
+    "alerts",
+    metadata,
+    _required("tenant_id", Text),
+    # Counts from 1 without gaps, in the order of commits.
+    _required("sequence", BigInteger),
+    _required("alert_id", Uuid),
+    _required("kind", Text),
+    _required("level", SmallInteger),
+    _time("create_time"),
+    _required("currency_code", Text),
+    Column("account_id", Text),
+    Column("reservation_id", Uuid),
+    _required("call_ids", ARRAY(Text)),
+    Column("budget_id", Text),
+    Column("revision", Integer),
+    Column("percent", Numeric(6, 2)),
+    Column("action", Text),
+    Column("action_label", Text),
+    _time("period_start", nullable=True),
+    _time("period_end", nullable=True),
+    _money("spent", nullable=True),
+    _money("held", nullable=True),
+    _money("limit_amount", nullable=True),
+    _money("available", nullable=True),
+    _money("amount", nullable=True),
+    # budgets queries.sql read_alerts, list_alerts
+    PrimaryKeyConstraint("tenant_id", "sequence", name="pk_alerts"),
+    # budgets store.sql find_alert
+    UniqueConstraint("tenant_id", "alert_id", name="uq_alerts_alert_id"),
+    CheckConstraint("sequence > 0", name="ck_alerts_sequence"),
+    CheckConstraint(_values("kind", *_ALERT_KINDS), name="ck_alerts_kind"),
+    CheckConstraint("level >= 1 AND level <= 4", name="ck_alerts_level"),
+    CheckConstraint(_values("action", "NOTIFY", "BLOCK", "STOP_CALLS"), name="ck_alerts_action"),
+    CheckConstraint(
+        "kind <> 'BUDGET' OR (budget_id IS NOT NULL AND revision IS NOT NULL AND percent IS NOT NULL)",
+        name="ck_alerts_budget",
+    ),
+    # one alert per threshold, revision and period
+    Index(
+        "uq_alerts_threshold",
+        "tenant_id",
+        "budget_id",
+        "revision",
+        "period_start",
+        "percent",
+        unique=True,
+        postgresql_where=text("kind = 'BUDGET'"),
+        postgresql_nulls_not_distinct=True,
+    ),
+)
+
+alert_acknowledgements = Table(
+    "alert_acknowledgements",
+    metadata,
+    _required("tenant_id", Text),
+    _required("sequence", BigInteger),
+    _required("acknowledged_by", Text),
+    _time("create_time"),
+    # budgets queries.sql read_alerts, list_alerts
+    PrimaryKeyConstraint("tenant_id", "sequence", name="pk_alert_acknowledgements"),
+    ForeignKeyConstraint(
+        ["tenant_id", "sequence"], ["alerts.tenant_id", "alerts.sequence"], name="fk_alert_acknowledgements_alert"
+    ),
 )

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from imprest_server.core.usage import format_decimal
+from imprest_server.core.money import format_nanos
+from imprest_server.core.usage import MeterAmount, format_decimal
 from imprest_server.db.arrays import (
     NULL,
     binary,
@@ -112,6 +113,8 @@ def _book_row(b: Book) -> Row:
         integer(b.seq),
         binary(b.chain_hash),
         timestamp(b.last_time),
+        boolean(b.low_balance),
+        timestamp(b.low_balance_time),
     )
 
 
@@ -142,7 +145,15 @@ def _reservation_row(r: Reservation) -> Row:
         numeric(r.used_cost),
         numeric(r.captured_cost),
         optional_numeric(provisional.cost if provisional else None),
+        _estimate(r.estimate),
     )
+
+
+def _estimate(estimate: Sequence[MeterAmount]) -> str:
+    """As JSON, with amounts as decimal numbers (`store.py` reads it, and budgets' store.sql sums it)."""
+    if not estimate:
+        return NULL
+    return text(json.dumps([[part.meter, format_nanos(part.price), format_nanos(part.cost)] for part in estimate]))
 
 
 def _extend_row(key: ReservationKey, idempotency_key: str, stored: StoredOperation) -> Row:

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId
-from imprest_server.core.usage import RatedLine
+from imprest_server.core.usage import MeterAmount, RatedLine
 from imprest_server.core.values import value
 from imprest_server.ledger.chart import LedgerAccountCode, empty_balances
 
@@ -110,7 +110,8 @@ class Book:
     """One account's ledger: a balance per code, the holds, the head of its hash chain.
 
     `held` is the sum of what ACTIVE reservations have left, `open_count` how many there are; both stand
-    outside the accounting equation. `last_time` is the newest transaction's create_time.
+    outside the accounting equation. `last_time` is the newest transaction's create_time. `low_balance`: it was told
+    that the balance is low, last at `low_balance_time`, and it has not recovered since.
     """
 
     tenant_id: TenantId
@@ -121,6 +122,8 @@ class Book:
     seq: int = 0
     chain_hash: bytes = GENESIS_HASH
     last_time: datetime | None = None
+    low_balance: bool = False
+    low_balance_time: datetime | None = None
 
     @property
     def wallet(self) -> int:
@@ -143,6 +146,8 @@ class Book:
             self.seq,
             self.chain_hash,
             self.last_time,
+            self.low_balance,
+            self.low_balance_time,
         )
 
 
@@ -191,7 +196,8 @@ class Reservation:
     `amount` and `used_so_far` count from the start of the call, captures included. `captured` is what the
     customer paid or owes, `absorbed` the overrun nobody pays. `used_cost` is the provider cost of what was used so far,
     as far as it was reported as usage, `captured_cost` the part of it that captures have posted. A hold that was priced
-    keeps the prices known at `price_epoch` and in force at its `create_time`.
+    keeps the prices known at `price_epoch` and in force at its `create_time`. `estimate` is what its amount was priced
+    from, by meter, for those who count; it is no part of what is answered.
     """
 
     tenant_id: TenantId
@@ -214,6 +220,7 @@ class Reservation:
     price_epoch: int | None = None
     used_cost: int = 0
     captured_cost: int = 0
+    estimate: tuple[MeterAmount, ...] = field(default=(), compare=False)
 
     @property
     def account_key(self) -> AccountKey:
@@ -272,7 +279,8 @@ class Capture:
     """A transaction that charged the customer, as refunds see it.
 
     `charged` is what was paid or is owed by it, less what a late commit returned; `refunded` is what Refunds
-    have given back of that. `cost` and `cost_reversed` are the provider's side of the same.
+    have given back of that. `cost` and `cost_reversed` are the provider's side of the same. `create_time` and `labels`
+    are the transaction's.
     """
 
     account_id: AccountId
@@ -282,6 +290,8 @@ class Capture:
     call_id: str
     charged: int
     refunded: int
+    create_time: datetime
+    labels: Labels
     cost: int = 0
     cost_reversed: int = 0
 

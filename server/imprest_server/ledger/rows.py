@@ -7,7 +7,7 @@ account      tenant_id, account_id, customer_id, display_name, currency_code, pa
              create_time, update_time
 book         tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
              overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
-             chain_hash, last_time
+             chain_hash, last_time, low_balance, low_balance_time
 reservation  tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
              labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
              provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
@@ -97,7 +97,18 @@ def account_of(row: Row) -> Account:
 
 def book_of(row: Row) -> Book:
     """The book in a row of the columns above; its balances in chart order."""
-    return Book(row[0], row[1], balances_of(row[2:16]), _nanos(row[16]), row[17], row[18], row[19], row[20])
+    return Book(
+        row[0],
+        row[1],
+        balances_of(row[2:16]),
+        _nanos(row[16]),
+        row[17],
+        row[18],
+        row[19],
+        row[20],
+        row[21],
+        row[22],
+    )
 
 
 def reservation_of(row: Row) -> Reservation:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, LiteralString
@@ -20,6 +20,7 @@ from psycopg import AsyncConnection, AsyncCursor
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId, uuid7
 from imprest_server.core.money import nanos_of
+from imprest_server.core.usage import MeterAmount
 from imprest_server.db.arrays import array, optional_numeric, text, timestamp, uuid
 from imprest_server.db.pool import tenants_setting
 from imprest_server.db.sqlfile import load_sql
@@ -83,8 +84,9 @@ class Wanted:
 class Loaded:
     """A batch's working set: the ledger, the clock after the locks, and the holds that may be due.
 
-    `crowded` are the accounts with more due holds than one batch expires; `price_epochs` tell up to where the tenants'
-    prices are known, `lock_wait_s` how long the locks took to be granted, a round trip included.
+    `crowded` are the accounts with more due holds than one batch expires; `price_epochs` and `budget_epochs` tell
+    up to where the tenants' prices and budgets are known, `lock_wait_s` how long the locks took to be granted, a round
+    trip included.
     """
 
     ledger: Ledger
@@ -92,6 +94,7 @@ class Loaded:
     due: list[tuple[Reservation, TransactionId]]
     crowded: set[AccountKey]
     price_epochs: Mapping[TenantId, int] = field(default_factory=dict[TenantId, int])
+    budget_epochs: Mapping[TenantId, int] = field(default_factory=dict[TenantId, int])
     lock_wait_s: float = 0.0
 
 
@@ -189,7 +192,7 @@ async def load(
             for month, *key, _before, quantity in counted:
                 counter = CounterKey(tenant, account_id, date.fromisoformat(month), *key)
                 ledger.add_counted(tenant, reservation_id, counter, Decimal(quantity))
-    due_holds = [reservation_of(row) for row in await due.fetchall() if (row[0], row[2]) in locked]
+    due_holds = [_with_estimate(row, row[-1]) for row in await due.fetchall() if (row[0], row[2]) in locked]
     for reservation in due_holds:
         ledger.reservations[reservation.tenant_id, reservation.reservation_id] = reservation
     captures = to_refund = None
@@ -211,20 +214,21 @@ async def load(
                 _add_capture(ledger, row)
     if to_refund is not None:
         _add_captures_to_refund(ledger, [row for row in await to_refund.fetchall() if (row[0], row[2]) in locked])
-    price_epochs: dict[TenantId, int] = dict(await tenants.fetchall())
+    tenant_rows = await tenants.fetchall()
     ((now,),) = await clock.fetchall()
     return Loaded(
         ledger=ledger,
         now=now,
         due=[(reservation, TransactionId(uuid7())) for reservation in due_holds],
         crowded=_crowded(due_holds, due_limit),
-        price_epochs=price_epochs,
+        price_epochs={tenant: price_epoch for tenant, price_epoch, _ in tenant_rows},
+        budget_epochs={tenant: budget_epoch for tenant, _, budget_epoch in tenant_rows},
         lock_wait_s=lock_wait_s,
     )
 
 
 async def write(conn: Connection, loaded: Loaded) -> None:
-    """Write what the fold changed and commit: COMMIT has returned when the pipeline has ended without error.
+    """Write what the fold changed.
 
     An update that does not find every row it was given aborts the transaction.
     """
@@ -236,7 +240,11 @@ async def write(conn: Connection, loaded: Loaded) -> None:
                     await cursor.execute(_UPDATES[block], [*columns, len(rows)])
                 else:
                     await cursor.execute(SQL[block], columns)
-        await cursor.execute(SQL["commit"])
+
+
+async def commit(conn: Connection) -> None:
+    """Commit: that has happened when the pipeline has ended without error."""
+    await conn.execute(SQL["commit"])
 
 
 def _all_found(update: LiteralString) -> LiteralString:
@@ -263,16 +271,25 @@ def _element(part: str | UUID | datetime | None) -> str:
 
 
 def _add_reservation(ledger: Ledger, row: tuple[Any, ...]) -> None:
-    reservation = reservation_of(row)
+    extend_key, fingerprint, denial_reason, payload, estimate = row[RESERVATION_WIDTH:]
+    reservation = _with_estimate(row, estimate)
     key = (reservation.tenant_id, reservation.reservation_id)
     ledger.reservations[key] = reservation
-    extend_key, fingerprint, denial_reason, payload = row[RESERVATION_WIDTH:]
     if extend_key is not None:
         ledger.last_extends[key] = (extend_key, StoredOperation(fingerprint, denial_reason, payload))
 
 
+def _with_estimate(row: tuple[Any, ...], estimate: list[list[str]] | None) -> Reservation:
+    reservation = reservation_of(row)
+    if estimate is None:
+        return reservation
+    amounts = (MeterAmount(meter, nanos_of(Decimal(price)), nanos_of(Decimal(cost))) for meter, price, cost in estimate)
+    return replace(reservation, estimate=tuple(amounts))
+
+
 def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
-    tenant, transaction_id, account_id, seq, reservation_id, call_id, charged, cost, *given_back = row
+    tenant, transaction_id, account_id, seq, reservation_id, call_id, charged, cost, *more = row
+    *given_back, create_time, labels = more
     returned, refunded, cost_returned, cost_reversed = map(nanos_of, given_back)
     ledger.transaction_accounts[tenant, transaction_id] = AccountId(account_id)
     if charged:  # also when all of it was returned or refunded
@@ -286,6 +303,8 @@ def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
                 call_id=call_id,
                 charged=nanos_of(charged) - returned,
                 refunded=refunded,
+                create_time=create_time,
+                labels=labels,
                 cost=nanos_of(cost) - cost_returned,
                 cost_reversed=cost_reversed,
             ),

@@ -21,6 +21,7 @@ from imprest_server.core.ids import (
     format_reservation_id,
 )
 from imprest_server.core.usage import RatedLine
+from imprest_server.ledger.limits import Happening, Limits
 from imprest_server.ledger.model import (
     Account,
     Book,
@@ -55,6 +56,8 @@ class Changes:
     usage_lines: list[RecordedLine] = field(default_factory=list[RecordedLine])
     counters: set[CounterKey] = field(default_factory=set[CounterKey])
     operations: dict[OperationScope, StoredOperation] = field(default_factory=dict[OperationScope, StoredOperation])
+    #: What those who watch are to be told, in the order in which it happened.
+    happenings: list[Happening] = field(default_factory=list[Happening])
     #: The last Extend decided per reservation: its key and answer live on the reservation.
     extends: dict[ReservationKey, tuple[str, StoredOperation]] = field(
         default_factory=dict[ReservationKey, tuple[str, StoredOperation]]
@@ -66,18 +69,20 @@ class Terms:
     """Settings the rules depend on.
 
     `default_ttl` is a Reserve's without one of its own; `late_commit_window` is how long after its
-    expire_time, inclusive, a hold may still be committed.
+    expire_time, inclusive, a hold may still be committed; `low_balance_cooldown` is how long nobody is told again that
+    an account's balance is low.
     """
 
     default_ttl: timedelta = timedelta(minutes=15)
     late_commit_window: timedelta = timedelta(days=7)
+    low_balance_cooldown: timedelta = timedelta(hours=1)
 
 
 class Ledger:
     """The accounts, books, reservations, captures, keys, usage lines and month counters one batch works on.
 
-    `rating` prices usage; a batch without usage has none. `counted_by` is what the captures of a reservation have
-    added to the counters.
+    `rating` prices usage; a batch without usage has none. `limits` are None where nobody has set any.
+    `counted_by` is what the captures of a reservation have added to the counters.
     """
 
     def __init__(self, terms: Terms) -> None:
@@ -94,6 +99,7 @@ class Ledger:
         self.last_extends: dict[ReservationKey, tuple[str, StoredOperation]] = {}
         self.external_references: set[ReferenceScope] = set()
         self.rating: Rating | None = None
+        self.limits: Limits | None = None
         self.usage_lines: dict[LineKey, RatedLine] = {}
         self.counters: defaultdict[AccountKey, dict[CounterKey, Decimal]] = defaultdict(dict)
         self.counted_by: defaultdict[ReservationKey, dict[CounterKey, Decimal]] = defaultdict(dict)

@@ -52,20 +52,53 @@ def reserve(tenant: Tenant, request: Request, now: int) -> Outcome:
     if least is not None:
         # An estimate may turn out to cost less than the least amount that was asked for.
         least = min(least, amount)
-    granted = amount if least is None else min(amount, account.spendable)
-    refuse_unaffordable(account, account.spendable, max(granted, least or 0))
     hold = Reservation(
         reservation_id=new_id("rsv"),
         account_id=account.account_id,
-        amount=granted,
+        amount=amount,
         create_time=now,
         expire_time=now + ttl_of(request, DEFAULT_TTL_S),
         on_expiry=request.get("on_expiry", "CAPTURE_USED"),
         call_id=request.get("call_id", ""),
         labels=request.get("labels", {}),
+        estimate=_estimate(request),
     )
+    granted = _most(tenant, account, hold, amount if least is None else least, now)
+    granted = granted if least is None else min(granted, account.spendable)
+    refuse_unaffordable(account, account.spendable, max(granted, least or 0))
+    hold.amount = granted
     account.holds[hold.reservation_id] = hold
     return replace(_answer(account, hold), final_unit=granted < amount)
+
+
+def _estimate(request: Request) -> tuple[int, int] | None:
+    """Price and cost of units that are reserved or extended to, rounded up; no cost is known of an amount."""
+    for name in ("amount", "new_total"):
+        price, cost = price_of(request, name), cost_of(request, name)
+        if price is not None and cost is not None:
+            return price, -(-price // 4)
+    return None
+
+
+def _most(tenant: Tenant, account: Account, hold: Reservation, least: int, now: int) -> int:
+    """The most from `least` up to the hold's amount that all budgets have room for. Raises Denied if none is."""
+
+    def refuse(amount: int) -> None:
+        tried = replace(hold, amount=amount)
+        more = {budget.budget_id: budget.of_hold(tried) for budget in tenant.budgets.budgets}
+        tenant.budgets.refuse(tenant, account, hold.labels, more, metered=hold.estimate is not None, now=now)
+
+    refuse(least)
+    low, high = least, hold.amount
+    while low < high:
+        middle = (low + high + 1) // 2
+        try:
+            refuse(middle)
+        except Denied:
+            high = middle - 1
+        else:
+            low = middle
+    return low
 
 
 def _answer(account: Account, hold: Reservation, charge: Charge | None = None) -> Outcome:
@@ -92,19 +125,33 @@ def extend(tenant: Tenant, request: Request, now: int) -> Outcome:
     total = price_of(request, "new_total")
     reason = None
     if total is not None and total > hold.amount:
-        reason = _why_not_more(account, hold, total)
+        longer = replace(hold, amount=total, estimate=_estimate(request) or hold.estimate)
+        reason = _why_not_more(tenant, account, hold, longer, now)
         if reason is None:
-            hold.amount = total
+            hold.amount, hold.estimate = longer.amount, longer.estimate
+    if reason is None:
+        reason = _why_stopped(tenant, account, hold, now)
     return replace(_answer(account, hold), final_unit=reason is not None, denial_reason=reason)
 
 
-def _why_not_more(account: Account, hold: Reservation, total: int) -> str | None:
+def _why_stopped(tenant: Tenant, account: Account, hold: Reservation, now: int) -> str | None:
     try:
-        _refuse_new_call(account)
+        tenant.budgets.refuse_stopped(account, hold, now)
     except Denied as denial:
         return denial.reason
-    more = max(0, total - hold.consumed) - hold.remaining
-    return "INSUFFICIENT_FUNDS" if more > account.spendable else None
+    return None
+
+
+def _why_not_more(tenant: Tenant, account: Account, hold: Reservation, longer: Reservation, now: int) -> str | None:
+    budgets = tenant.budgets
+    more = {budget.budget_id: budget.of_hold(longer) - budget.of_hold(hold) for budget in budgets.budgets}
+    metered = longer.estimate is not None
+    try:
+        _refuse_new_call(account)
+        budgets.refuse(tenant, account, hold.labels, more, metered=metered, now=now)
+    except Denied as denial:
+        return denial.reason
+    return "INSUFFICIENT_FUNDS" if longer.remaining - hold.remaining > account.spendable else None
 
 
 def commit(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -123,8 +170,17 @@ def commit(tenant: Tenant, request: Request, now: int) -> Outcome:
     hold.captured_cost += charge.provider_cost
     if request.get("final", True):
         hold.state, hold.end_time = "COMMITTED", now
-    postings, details = charge_postings(charge), hold.details(request)
-    transaction_id = write(account, "COMMIT", postings, now, details, charge.charged, charge.provider_cost)
+    transaction_id = write(
+        account,
+        "COMMIT",
+        charge_postings(charge),
+        now,
+        hold.details(request),
+        charge.charged,
+        charge.provider_cost,
+        metered=amount if cost is not None else 0,
+        metered_cost=charge.provider_cost,
+    )
     return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=False)
 
 
@@ -146,8 +202,13 @@ def charge(tenant: Tenant, request: Request, now: int) -> Outcome:
     check_currency(request, account)
     _refuse_new_call(account)
     amount, cost = tenant.take_line(account, request.get("call_id", ""), request)
+    metered = amount if cost is not None else 0
+    more = {budget.budget_id: budget.part(amount, cost or 0, metered) for budget in tenant.budgets.budgets}
+    fresh = cost is not None and not (amount == 0 and request["units"] not in ("0", 0))
+    tenant.budgets.refuse(tenant, account, request.get("labels", {}), more, metered=fresh, now=now)
     refuse_unaffordable(account, account.spendable, amount)
-    return _write_charge(account, "CHARGE", Charge(from_available=amount, provider_cost=cost or 0), request, now)
+    split = Charge(from_available=amount, provider_cost=cost or 0)
+    return _write_charge(account, "CHARGE", split, request, now, metered)
 
 
 def record_usage(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -157,12 +218,21 @@ def record_usage(tenant: Tenant, request: Request, now: int) -> Outcome:
     refuse_closed(account)
     amount, cost = tenant.take_line(account, request.get("call_id", ""), request)
     split = replace(overrun(account, amount, "COLLECT"), provider_cost=cost or 0)
-    return _write_charge(account, "USAGE", split, request, now)
+    return _write_charge(account, "USAGE", split, request, now, amount if cost is not None else 0)
 
 
-def _write_charge(account: Account, kind: str, split: Charge, request: Request, now: int) -> Outcome:
-    postings, details = charge_postings(split), Details.of(request)
-    transaction_id = write(account, kind, postings, now, details, split.charged, split.provider_cost)
+def _write_charge(account: Account, kind: str, split: Charge, request: Request, now: int, metered: int) -> Outcome:
+    transaction_id = write(
+        account,
+        kind,
+        charge_postings(split),
+        now,
+        Details.of(request),
+        split.charged,
+        split.provider_cost,
+        metered=metered,
+        metered_cost=split.provider_cost,
+    )
     return Outcome(
         account_id=account.account_id,
         balance=Balance.of(account),

@@ -103,6 +103,8 @@ def late_commit(
         details,
         collected,
         max(0, more_cost),
+        metered=amount if cost is not None else 0,
+        metered_cost=cost or 0,
     )
     if surplus:
         assert expiry.transaction_id is not None and transaction_id is not None

@@ -81,7 +81,7 @@ class Posting:
 
 @dataclass(frozen=True)
 class Transaction:
-    """Postings written together, with what a later refund has to know (`charged`, `cost`)."""
+    """Postings written together, with what a later refund has to know (`charged`, `cost`), and what came as units."""
 
     transaction_id: str
     account_id: str
@@ -95,6 +95,8 @@ class Transaction:
     details: Details
     charged: int = 0
     cost: int = 0
+    metered: int = 0
+    metered_cost: int = 0
 
     @property
     def reservation_id(self) -> str:
@@ -150,6 +152,8 @@ class Reservation:
     ended_by_void: bool = False
     expiry: Expiry | None = None
     last_extend: "Decision | None" = None
+    estimate: tuple[int, int] | None = None
+    """Price and cost of what it was reserved for, when that was given in units."""
 
     @property
     def consumed(self) -> int:

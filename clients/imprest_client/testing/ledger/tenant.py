@@ -8,7 +8,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from imprest_client.testing.ledger.book import expire_due
-from imprest_client.testing.ledger.model import Account, Decision, Denied, Outcome, Request, Reservation, Transaction
+from imprest_client.testing.ledger.budgets import Budgets, debts, happened, owed
+from imprest_client.testing.ledger.model import (
+    Account,
+    Charge,
+    Decision,
+    Denied,
+    Outcome,
+    Request,
+    Reservation,
+    Transaction,
+)
 from imprest_client.testing.ledger.money import MONEY_MAX_NANOS, MONEY_MIN_NANOS
 from imprest_client.testing.ledger.validation import (
     AMOUNT_FIELDS,
@@ -38,6 +48,8 @@ STORED_DENIALS = frozenset(
         "EXTERNAL_REFERENCE_USED",
         "ACCOUNT_EXISTS",
         "USAGE_LINE_REUSED",
+        "BUDGET_EXCEEDED",
+        "CALLS_STOPPED",
     ]
 )
 """Denials that a retry of the same key gets again, whatever has changed since."""
@@ -66,6 +78,7 @@ class Tenant:
         self.lines: dict[tuple[str, str, str], int] = {}
         """The usage lines with an id, by account, call and id: their units."""
         self._decisions: dict[tuple[str, str], Decision] = {}
+        self.budgets = Budgets()
 
     # -- operations
 
@@ -90,14 +103,26 @@ class Tenant:
 
     def expire_all(self, now: int) -> None:
         """Ends all due holds, so that what follows sees every book as it is at `now`."""
+        before = owed(self)
+
+        def note(charge: Charge) -> None:
+            nonlocal before
+            told = debts(before, self)
+            told += [f"RESERVATION_EXPIRED {charge.charged}"] if charge.charged else []
+            beyond = charge.charged + charge.absorbed - charge.from_hold
+            told += [f"OVERRUN {beyond}"] if beyond else []
+            self.budgets.note(self, now, told)
+            before = owed(self)
+
         for account in self.accounts.values():
-            expire_due(account, now)
+            expire_due(account, now, note)
 
     def _decide(self, request: Request, now: int) -> Outcome:
         touched = self._touched(request)
         known = set(self.accounts)
         before = {key: self.accounts[key].copy() for key in touched}
         memory = set(self.references), dict(self.refunded), dict(self.returned), list(self.allocations)
+        owed_before = owed(self)
         costs = dict(self.cost_reversed), dict(self.cost_returned), dict(self.lines)
         try:
             validate_times(request, now)
@@ -108,6 +133,8 @@ class Tenant:
             self.references, self.refunded, self.returned, self.allocations = memory
             self.cost_reversed, self.cost_returned, self.lines = costs
             return Outcome(denied=denial.reason, values=denial.values)
+        if request["op"] not in READS:
+            self.budgets.note(self, now, happened(request["op"], owed_before, self, outcome))
         if outcome.reservation is not None:
             return replace(outcome, reservation=replace(outcome.reservation))
         return outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from imprest_server.core.ids import TransactionId
+from imprest_server.ledger.limits import EventKind
 from imprest_server.ledger.model import ChargeBreakdown, OverrunPolicy, TransactionKind
 from imprest_server.ledger.operations import Charge, RecordUsage, Reply, Request
 from imprest_server.ledger.rules.draft import Details, Draft
@@ -17,6 +18,7 @@ from imprest_server.ledger.rules.guards import (
     require_recent,
     require_recent_usage,
 )
+from imprest_server.ledger.rules.limits import count_charge, note, require_room_to_charge
 from imprest_server.ledger.rules.overrun import post_charge, split_usage
 from imprest_server.ledger.rules.usage import Captured, capture_usage, itemised, record
 from imprest_server.ledger.working_set import Ledger
@@ -31,6 +33,7 @@ def charge(ledger: Ledger, request: Request, op: Charge, now: datetime) -> Reply
     require_active(draft.account)
     require_no_receivable(draft)
     amount, used = _amount(ledger, draft, request, op)
+    require_room_to_charge(ledger, draft.account, op.labels, amount, used)
     require_funds(draft, amount, draft.spendable)
     charged = ChargeBreakdown(from_available=amount)
     return _write(ledger, draft, request, op, TransactionKind.CHARGE, charged, used)
@@ -88,6 +91,8 @@ def _write(
         Details(call_id=op.call_id, labels=op.labels, effective_time=op.effective_time),
     )
     record(ledger, used, draft.account, transaction, draft.now)
+    note(ledger, draft, EventKind.OVERRUN, charged.absorbed)
+    count_charge(ledger, draft.account, op.labels, charged, used)
     return Reply(
         balance=draft.balance(),
         charge=charged,

@@ -13,11 +13,11 @@ SELECT set_config('imprest.tenants', %(tenants)s, true)
 SELECT set_config('lock_timeout', %(milliseconds)s, true)
 
 -- name: lock_tenants
--- Their prices stay as they are until this transaction ends.
-SELECT locked.tenant_id, locked.price_epoch
+-- Their prices and budgets stay as they are until this transaction ends.
+SELECT locked.tenant_id, locked.price_epoch, locked.budget_epoch
 FROM (SELECT tenant_id FROM unnest(%(tenants)s::text[]) AS named (tenant_id) ORDER BY tenant_id) AS wanted
 CROSS JOIN LATERAL (
-    SELECT tenant_id, price_epoch
+    SELECT tenant_id, price_epoch, budget_epoch
     FROM tenants
     WHERE tenant_id = wanted.tenant_id
     FOR KEY SHARE
@@ -52,13 +52,13 @@ SELECT
     locked.tenant_id, locked.account_id, locked.cash, locked.receivable, locked.provider_cost, locked.fee_cost,
     locked.refunds, locked.promotion_cost, locked.adjustments, locked.overrun_loss, locked.wallet, locked.revenue,
     locked.provider_payable, locked.fee_payable, locked.breakage, locked.clearing, locked.held, locked.open_count,
-    locked.seq, locked.chain_hash, locked.last_time
+    locked.seq, locked.chain_hash, locked.last_time, locked.low_balance, locked.low_balance_time
 FROM (SELECT tenant_id, account_id FROM ({wanted_books}) AS wanted ORDER BY tenant_id, account_id) AS wanted
 CROSS JOIN LATERAL (
     SELECT
         tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
         overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count,
-        seq, chain_hash, last_time
+        seq, chain_hash, last_time, low_balance, low_balance_time
     FROM books
     WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id
     FOR NO KEY UPDATE
@@ -105,14 +105,15 @@ SELECT
     found.expire_time, found.end_time, found.ended_by, found.late, found.provisional_hold,
     found.provisional_charged, found.provisional_absorbed, found.provisional_transaction_id, found.price_epoch,
     found.used_cost, found.captured_cost, found.provisional_cost, found.extend_key, found.extend_fingerprint,
-    found.extend_denial_reason, found.extend_payload
+    found.extend_denial_reason, found.extend_payload, found.estimate
 FROM unnest(%(tenants)s::text[], %(reservations)s::uuid[]) AS wanted (tenant_id, reservation_id)
 CROSS JOIN LATERAL (
     SELECT
         tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far,
         on_expiry, labels, create_time, expire_time, end_time, ended_by, late, provisional_hold,
         provisional_charged, provisional_absorbed, provisional_transaction_id, price_epoch, used_cost,
-        captured_cost, provisional_cost, extend_key, extend_fingerprint, extend_denial_reason, extend_payload
+        captured_cost, provisional_cost, extend_key, extend_fingerprint, extend_denial_reason, extend_payload,
+        estimate
     FROM reservations
     WHERE tenant_id = wanted.tenant_id AND reservation_id = wanted.reservation_id
     LIMIT 1
@@ -125,14 +126,15 @@ SELECT
     due.tenant_id, due.reservation_id, due.account_id, due.call_id, due.state, due.amount, due.captured,
     due.absorbed, due.used_so_far, due.on_expiry, due.labels, due.create_time, due.expire_time, due.end_time,
     due.ended_by, due.late, due.provisional_hold, due.provisional_charged, due.provisional_absorbed,
-    due.provisional_transaction_id, due.price_epoch, due.used_cost, due.captured_cost, due.provisional_cost
+    due.provisional_transaction_id, due.price_epoch, due.used_cost, due.captured_cost, due.provisional_cost,
+    due.estimate
 FROM ({wanted_books}) AS wanted
 CROSS JOIN LATERAL (
     SELECT
         tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far,
         on_expiry, labels, create_time, expire_time, end_time, ended_by, late, provisional_hold,
         provisional_charged, provisional_absorbed, provisional_transaction_id, price_epoch, used_cost,
-        captured_cost, provisional_cost
+        captured_cost, provisional_cost, estimate
     FROM reservations
     WHERE
         tenant_id = wanted.tenant_id
@@ -163,10 +165,10 @@ CROSS JOIN LATERAL (
 -- gave back.
 SELECT
     t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id, posted.charged, posted.cost,
-    given_back.returned, given_back.refunded, given_back.cost_returned, given_back.cost_reversed
+    given_back.returned, given_back.refunded, given_back.cost_returned, given_back.cost_reversed, t.create_time, t.labels
 FROM unnest(%(transaction_tenants)s::text[], %(transactions)s::uuid[]) AS wanted (tenant_id, transaction_id)
 CROSS JOIN LATERAL (
-    SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id
+    SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, create_time, labels
     FROM transactions
     WHERE tenant_id = wanted.tenant_id AND transaction_id = wanted.transaction_id
     LIMIT 1
@@ -194,7 +196,7 @@ CROSS JOIN LATERAL (
 -- back do not count: an expiry's, and those of the `transactions` that are refunded by id.
 SELECT
     c.tenant_id, c.transaction_id, c.account_id, c.seq, c.reservation_id, c.call_id, c.charged, c.cost, c.returned,
-    c.refunded, c.cost_returned, c.cost_reversed, c.all_refunded
+    c.refunded, c.cost_returned, c.cost_reversed, c.create_time, c.labels, c.all_refunded
 FROM
     unnest(%(tenants)s::text[], %(reservations)s::uuid[], %(amounts)s::numeric[])
     AS wanted (tenant_id, reservation_id, amount)
@@ -202,7 +204,7 @@ CROSS JOIN LATERAL (
     SELECT
         found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
         posted.charged, posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned,
-        given_back.cost_reversed,
+        given_back.cost_reversed, found.create_time, found.labels,
         posted.charged - given_back.returned - given_back.refunded AS refundable,
         sum(posted.charged - given_back.returned - given_back.refunded) OVER () AS all_refundable,
         sum(given_back.refunded) OVER () AS all_refunded,
@@ -214,7 +216,7 @@ CROSS JOIN LATERAL (
             0
         ) AS newer
     FROM (
-        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, kind
+        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, kind, create_time, labels
         FROM transactions
         WHERE
             tenant_id = wanted.tenant_id
@@ -397,20 +399,21 @@ WHERE a.tenant_id = new.tenant_id AND a.account_id = new.account_id
 INSERT INTO books (
     tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
     overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
-    chain_hash, last_time
+    chain_hash, last_time, low_balance, low_balance_time
 )
 SELECT
     tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
     overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
-    chain_hash, last_time
+    chain_hash, last_time, low_balance, low_balance_time
 FROM unnest(
     %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
     %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-    %s::numeric[], %s::numeric[], %s::numeric[], %s::int[], %s::bigint[], %s::bytea[], %s::timestamptz[]
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::int[], %s::bigint[], %s::bytea[], %s::timestamptz[], %s::bool[],
+    %s::timestamptz[]
 ) AS new (
     tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
     overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
-    chain_hash, last_time
+    chain_hash, last_time, low_balance, low_balance_time
 )
 
 -- name: update_books
@@ -434,15 +437,18 @@ SET
     open_count = new.open_count,
     seq = new.seq,
     chain_hash = new.chain_hash,
-    last_time = new.last_time
+    last_time = new.last_time,
+    low_balance = new.low_balance,
+    low_balance_time = new.low_balance_time
 FROM unnest(
     %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
     %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-    %s::numeric[], %s::numeric[], %s::numeric[], %s::int[], %s::bigint[], %s::bytea[], %s::timestamptz[]
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::int[], %s::bigint[], %s::bytea[], %s::timestamptz[], %s::bool[],
+    %s::timestamptz[]
 ) AS new (
     tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
     overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
-    chain_hash, last_time
+    chain_hash, last_time, low_balance, low_balance_time
 )
 WHERE b.tenant_id = new.tenant_id AND b.account_id = new.account_id
 
@@ -450,21 +456,22 @@ WHERE b.tenant_id = new.tenant_id AND b.account_id = new.account_id
 INSERT INTO reservations (
     tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
     labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
+    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost, estimate
 )
 SELECT
     tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
     labels::jsonb, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
+    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost,
+    estimate::jsonb
 FROM unnest(
     %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
     %s::numeric[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[],
     %s::bool[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[], %s::bigint[], %s::numeric[],
-    %s::numeric[], %s::numeric[]
+    %s::numeric[], %s::numeric[], %s::text[]
 ) AS new (
     tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
     labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
+    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost, estimate
 )
 
 -- name: update_reservations
@@ -485,16 +492,17 @@ SET
     provisional_transaction_id = new.provisional_transaction_id,
     used_cost = new.used_cost,
     captured_cost = new.captured_cost,
-    provisional_cost = new.provisional_cost
+    provisional_cost = new.provisional_cost,
+    estimate = new.estimate::jsonb
 FROM unnest(
     %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
     %s::numeric[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[],
     %s::bool[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[], %s::bigint[], %s::numeric[],
-    %s::numeric[], %s::numeric[]
+    %s::numeric[], %s::numeric[], %s::text[]
 ) AS new (
     tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
     labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
+    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost, estimate
 )
 WHERE r.tenant_id = new.tenant_id AND r.reservation_id = new.reservation_id
 

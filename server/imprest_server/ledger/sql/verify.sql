@@ -51,7 +51,7 @@ SELECT
     a.create_time, a.update_time,
     b.tenant_id, b.account_id, b.cash, b.receivable, b.provider_cost, b.fee_cost, b.refunds, b.promotion_cost,
     b.adjustments, b.overrun_loss, b.wallet, b.revenue, b.provider_payable, b.fee_payable, b.breakage, b.clearing,
-    b.held, b.open_count, b.seq, b.chain_hash, b.last_time
+    b.held, b.open_count, b.seq, b.chain_hash, b.last_time, b.low_balance, b.low_balance_time
 FROM (
     SELECT
         tenant_id, account_id, customer_id, display_name, currency_code, parent_account_id, credit_limit,

@@ -1,0 +1,79 @@
+"""Which addresses alerts may be sent to, checked on the address that is really connected to.
+
+A channel's owner names a host; who looks it up, when, and what it answers must not open a way into the operator's own
+network. So nothing is decided by name: a socket is refused at the moment it would be made, redirects are not followed,
+and proxies from the environment are not used.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+
+import aiohttp
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+#: Prefixes under which an IPv6 address leads to the IPv4 address in its last 32 bits.
+_TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+#: Translated by the local network, to whatever it likes.
+_LOCAL_TRANSLATION = ipaddress.IPv6Network("64:ff9b:1::/48")
+
+
+class AddressRefused(OSError):
+    """Alerts are not sent to an address of this machine or a private network."""
+
+
+def is_public(address: Address) -> bool:
+    """Whether anybody on the internet may have this address: not private, loopback, link-local, shared, multicast …
+
+    An IPv6 address that carries an IPv4 address (mapped, 6to4, Teredo, NAT64) is as public as what it carries.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = _carried(address)
+        if inner is not None:
+            return is_public(inner)
+        if address in _LOCAL_TRANSLATION or address.is_site_local:
+            return False
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+
+
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if any(address in network for network in _TRANSLATED):
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return None
+
+
+class Gate:
+    """Lets sockets through to public addresses and to the networks the operator allows."""
+
+    def __init__(self, allowed: Sequence[Network] = ()) -> None:
+        self._allowed = tuple(allowed)
+
+    def check(self, host: str) -> None:
+        """Raises AddressRefused unless an alert may be sent to this numeric address."""
+        address = ipaddress.ip_address(host.partition("%")[0])
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        effective = mapped or address
+        if not is_public(address) and not any(effective in n for n in self._allowed if n.version == effective.version):
+            raise AddressRefused("the address is not public")
+
+    def connector(self) -> aiohttp.TCPConnector:
+        """A connector whose every socket passes here, however its address was found."""
+
+        def make(found: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
+            family, kind, protocol, _, address = found
+            self.check(str(address[0]))
+            made = socket.socket(family, kind, protocol)
+            made.setblocking(False)
+            return made
+
+        return aiohttp.TCPConnector(socket_factory=make, use_dns_cache=False, force_close=True)
