@@ -206,6 +206,20 @@ async def test_a_hold_of_yesterday_still_counts_today(world: World) -> None:
     assert await world.counter("b") == "0/10"
 
 
+async def test_no_operation_is_before_a_period_that_another_has_begun(world: World) -> None:
+    """Whoever read the clock before midnight, and waited for the counter, posts into the new day."""
+    await world.open("a", credit=100)
+    await world.open("b", credit=100)
+    await world.desk.set("day", 10, thresholds=BLOCK)
+    world.advance(hours=12, seconds=1)
+    await world.do(ops.Charge, account_id="a", amount=4)
+    world.advance(seconds=-2)
+    await world.do(ops.Charge, account_id="b", amount=5)
+    assert await world.counter("day") == "9/0"
+    world.advance(seconds=2)
+    assert await world.counter("day") == "9/0"
+
+
 async def test_expiries_and_late_commits_move_by_their_difference(world: World) -> None:
     await world.open("a", credit=100)
     await world.desk.set("b", 50)

@@ -24,6 +24,8 @@ STARTS = tuple(
 )
 _ZONES = ("UTC", "Europe/Berlin", "America/New_York", "America/Havana", "Asia/Kathmandu")
 _TEAMS = ("blue", "red")
+#: Whole minutes; see `strategies`.
+_ADVANCES = (7_200, 43_200, 86_400)
 _PERCENTS = st.lists(st.sampled_from((1, 50, 80, 100, 150)), min_size=1, max_size=3, unique=True).map(sorted)
 
 
@@ -64,6 +66,8 @@ def cases(draw: st.DrawFn, max_stories: int = 12) -> Case:
             # By its key, so that a retry has the same.
             team = teams.setdefault(step["key"], draw(st.sampled_from((None, *_TEAMS))))
             steps.append(step | ({"labels": {"team": team}} if team else {}))
+        elif step["op"] == "advance":
+            steps.append({"op": "advance", "seconds": draw(st.sampled_from((step["seconds"], *_ADVANCES)))})
         else:
             steps.append(step)
     budgets = tuple(draw(_budget(number)) for number in range(draw(st.integers(1, 4))))
