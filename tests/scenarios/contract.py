@@ -101,7 +101,7 @@ CODE_OF_REASON: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Balance:
-    """An account's balance as canonical decimal texts (tests.oracle.money writes them)."""
+    """An account's balance as canonical decimal texts."""
 
     wallet: str
     held: str

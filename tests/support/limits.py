@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from imprest_client.testing.ledger import budgets as oracle
 from imprest_server.budgets import rules
 from imprest_server.budgets.cache import BudgetSet
 from imprest_server.budgets.model import (
@@ -28,7 +29,6 @@ from imprest_server.ledger.store import Loaded
 from imprest_server.ledger.working_set import Changes
 from imprest_server.posting.batch import fold
 from imprest_server.posting.limits import BatchLimits, alert_of
-from tests.oracle import budgets as oracle
 from tests.scenarios.compare import Player
 from tests.scenarios.contract import UNIT_METER
 from tests.scenarios.oracle_adapter import OracleAdapter

@@ -103,8 +103,8 @@ def room(budget: Budget, counter: Counter) -> int | None:
     """How much more may be held or spent before a BLOCK threshold, at least 0; None: without limit. 0 while stopped."""
     if counter.stopped:
         return 0
-    lines = [amount_at(budget, t) for t in budget.thresholds if t.action is ThresholdAction.BLOCK]
-    return max(0, min(lines) - counter.spent - counter.held) if lines else None
+    ceilings = [_ceiling(budget, t) for t in budget.thresholds if t.action is ThresholdAction.BLOCK]
+    return max(0, min(ceilings) - counter.spent - counter.held) if ceilings else None
 
 
 def blocked(budget: Budget, counter: Counter, more: int) -> bool:
@@ -167,8 +167,16 @@ def status_at(budget: Budget, counter: Counter, now: datetime) -> BudgetStatus:
 
 def amount_at(budget: Budget, threshold: Threshold) -> int:
     """The nanos at which a threshold is reached: its percentage of the limit, rounded up."""
-    hundredths = int(threshold.percent.scaleb(2))
-    return -(-budget.limit * hundredths // 10_000)
+    return -(-_ten_thousandths(budget, threshold) // 10_000)
+
+
+def _ceiling(budget: Budget, threshold: Threshold) -> int:
+    """The most that a BLOCK threshold allows: its percentage of the limit, rounded down."""
+    return _ten_thousandths(budget, threshold) // 10_000
+
+
+def _ten_thousandths(budget: Budget, threshold: Threshold) -> int:
+    return budget.limit * int(threshold.percent.scaleb(2))
 
 
 def exhaustion_time(budget: Budget, counter: Counter, now: datetime) -> datetime | None:
