@@ -53,27 +53,34 @@ def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 class Gate:
-    """Lets sockets through to public addresses and to the networks the operator allows."""
+    """Lets sockets through to public addresses, which take TLS, and to the networks that the operator allows."""
 
     def __init__(self, allowed: Sequence[Network] = ()) -> None:
         self._allowed = tuple(allowed)
 
-    def check(self, host: str) -> None:
+    @property
+    def may_be_plain(self) -> bool:
+        """Whether there is anywhere that an alert may be sent to without TLS."""
+        return bool(self._allowed)
+
+    def check(self, host: str, *, tls: bool) -> None:
         """Raises AddressRefused unless an alert may be sent to this numeric address."""
         address = ipaddress.ip_address(host.partition("%")[0])
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
         effective = mapped or address
-        if not is_public(address) and not any(effective in n for n in self._allowed if n.version == effective.version):
+        if any(effective in network for network in self._allowed if network.version == effective.version):
+            return
+        if not is_public(address):
             raise AddressRefused("the address is not public")
+        if not tls:
+            raise AddressRefused("http:// is for allowed networks only")
 
-    def connector(self) -> aiohttp.TCPConnector:
+    def connector(self, *, tls: bool) -> aiohttp.TCPConnector:
         """A connector whose every socket passes here, however its address was found."""
 
         def make(found: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
             family, kind, protocol, _, address = found
-            self.check(str(address[0]))
-            made = socket.socket(family, kind, protocol)
-            made.setblocking(False)
-            return made
+            self.check(str(address[0]), tls=tls)
+            return socket.socket(family, kind, protocol)
 
         return aiohttp.TCPConnector(socket_factory=make, use_dns_cache=False, force_close=True)
