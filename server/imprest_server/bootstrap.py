@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
+from imprest_server.budgets.hub import AlertHub
+from imprest_server.budgets.queries import BudgetQueries
+from imprest_server.budgets.service import BudgetAdmin
 from imprest_server.config import Settings, SettingsError
 from imprest_server.core.ids import AccountId, AccountKey, TenantId
 from imprest_server.db import pool
@@ -29,12 +32,17 @@ from imprest_server.ledger.store import Connection
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.engine import Engine
 from imprest_server.pricing.cache import PriceCache
+from imprest_server.pricing.meters import METERS
 from imprest_server.pricing.queries import PriceQueries
 from imprest_server.pricing.quotes import Quotes
 from imprest_server.pricing.service import PriceAdmin
+from imprest_server.transport.budget_service import BudgetService
 from imprest_server.transport.identity import TENANT
 from imprest_server.transport.pricing_service import PricingService
 from imprest_server.transport.server import Server
+
+#: How often alerts that are too old are looked for.
+PRUNE_INTERVAL_S = 3600.0
 
 
 class Timeouts(TypedDict):
@@ -122,7 +130,7 @@ def prepare_database(settings: Settings, database: Database) -> None:
 async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncIterator[str]:
     """A server on a prepared database, from ready to stopped; gives the address it listens on.
 
-    `sweep`: run the sweeper here, too.
+    `sweep`: run the jobs here, too.
 
     Raises:
         StartupError: the database is unsafe or cannot be reached, or the address is taken.
@@ -162,11 +170,20 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
         pricing = PricingService(
             PriceAdmin(connections, prices), PriceQueries(connections), Quotes(connections, prices)
         )
+        alerts = BudgetQueries(connections)
+        hub = AlertHub(alerts)
+        admin = BudgetAdmin(connections, METERS.keys(), hub.wake)
         if sweep:
             sweeper = ExpireHolds(due_accounts, engine.submit)
             sweeping = repeat("expire_holds", sweeper.run_once, settings.sweep_interval_ms / 1000)
             await stack.enter_async_context(_in_background(sweeping))
-        server = Server(engine, queries, pricing, share_port=settings.workers > 1)
+
+            async def prune_alerts() -> bool:
+                return await admin.prune_alerts(TENANT, timedelta(days=settings.alert_retention_days))
+
+            await stack.enter_async_context(_in_background(repeat("prune_alerts", prune_alerts, PRUNE_INTERVAL_S)))
+        budgets = BudgetService(admin, alerts, hub)
+        server = Server(engine, queries, pricing, budgets, hub, share_port=settings.workers > 1)
         stack.push_async_callback(server.stop)
         yield await server.start(settings.listen)
 

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     late_commit_window_s: int = Field(default=7 * 86_400, ge=0)
     """How long after its expiry a hold can still be committed, inclusive."""
 
+    alert_retention_days: int = Field(default=90, ge=1, le=3650)
+    """How long alerts are kept; a resume token from before is too old."""
+
 
 def load_settings(**options: object) -> Settings:
     """Read the environment; `options` (from the command line) win, and those that are None count as absent.

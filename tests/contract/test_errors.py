@@ -22,6 +22,8 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "ERRORS.md").read_text()
 CODES = {
     "INVALID_ARGUMENT": "INVALID_ARGUMENT",
     "OUT_OF_RANGE": "OUT_OF_RANGE",
+    "RESUME_TOKEN_TOO_OLD": "OUT_OF_RANGE",
+    "SLOW_READER": "RESOURCE_EXHAUSTED",
     "NOT_FOUND": "NOT_FOUND",
     "CONFLICT": "ABORTED",
     "DEADLINE_TOO_SHORT": "DEADLINE_EXCEEDED",
@@ -46,6 +48,8 @@ CODES = {
             "RECEIVABLE_OPEN",
             "CALL_LIMIT_REACHED",
             "CURRENCY_MISMATCH",
+            "BUDGET_EXCEEDED",
+            "CALLS_STOPPED",
             "PRICE_NOT_FOUND",
             "OVERRUN_REJECTED",
             "RESERVATION_COMMITTED",
@@ -57,8 +61,8 @@ CODES = {
     ),
 }
 #: In the proto, and sent by later releases only.
-PLANNED = {"BUDGET_EXCEEDED", "UNAUTHENTICATED", "PERMISSION_DENIED"}
-RETRYABLE = {"ABORTED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL"}
+PLANNED = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
+RETRYABLE = {"ABORTED", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "INTERNAL"}
 
 
 def concrete(cls: type[ImprestError] = ImprestError) -> list[type[ImprestError]]:
@@ -140,7 +144,7 @@ def test_the_wire_carries_every_variable(cls: type[ImprestError]) -> None:
     assert all(value in failure.message for value in error.values.values())
     assert "{" not in failure.message
     assert bool(bad_request.field_violations) is (cls is InvalidArgument)
-    assert retry.HasField("retry_delay") is (failure.code is grpc.StatusCode.UNAVAILABLE)
+    assert retry.HasField("retry_delay") is (failure.code.name in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"))
 
 
 def test_a_bad_field_is_named() -> None:

@@ -86,6 +86,12 @@ async def lock_counters(conn: Connection, keys: Iterable[BudgetKey]) -> dict[Bud
     return dict(map(counter_of, await _rows(conn, "lock_counters", parameters)))
 
 
+async def read_counter(conn: Connection, key: BudgetKey) -> Counter:
+    """A counter as it was written last, without a lock."""
+    ((_, counter),) = map(counter_of, await _rows(conn, "read_counter", {"tenant": key[0], "budget": key[1]}))
+    return counter
+
+
 async def update_counters(conn: Connection, changed: Mapping[BudgetKey, Counter]) -> None:
     """Write counters that are locked. One that is not there, at its revision, aborts the transaction."""
     if changed:
@@ -270,6 +276,7 @@ async def acknowledge(conn: Connection, tenant_id: TenantId, alert_id: AlertId, 
 
 async def prune_alerts(conn: Connection, tenant_id: TenantId, age_s: int, limit: int) -> bool:
     """Delete the oldest alerts that are older than an age, a number of them at most; whether there may be more."""
+    await share_tenant(conn, tenant_id)  # first, in the order of locks
     ((sequence,),) = await _rows(conn, "old_alerts", {"tenant": tenant_id, "age_s": age_s, "limit": limit})
     if sequence is None:
         return False

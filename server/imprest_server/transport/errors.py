@@ -43,6 +43,7 @@ _EXISTS: Final = Mapped(StatusCode.ALREADY_EXISTS)
 TABLE: Final[Mapping[type[errors.ImprestError], Mapped]] = {
     errors.InvalidArgument: Mapped(StatusCode.INVALID_ARGUMENT),
     errors.AmountOutOfRange: Mapped(StatusCode.OUT_OF_RANGE),
+    errors.ResumeTokenTooOld: Mapped(StatusCode.OUT_OF_RANGE),
     errors.NotFound: Mapped(StatusCode.NOT_FOUND),
     errors.IdempotencyKeyReused: _EXISTS,
     errors.ExternalReferenceUsed: _EXISTS,
@@ -57,6 +58,8 @@ TABLE: Final[Mapping[type[errors.ImprestError], Mapped]] = {
     errors.ReceivableOpen: _DENIED,
     errors.CallLimitReached: _DENIED,
     errors.CurrencyMismatch: _DENIED,
+    errors.BudgetExceeded: _DENIED,
+    errors.CallsStopped: _DENIED,
     errors.PriceNotFound: _DENIED,
     errors.OverrunRejected: _DENIED,
     errors.ReservationCommitted: _DENIED,
@@ -68,6 +71,7 @@ TABLE: Final[Mapping[type[errors.ImprestError], Mapped]] = {
     errors.Unavailable: Mapped(StatusCode.UNAVAILABLE, retry_after_s=1.0),
     errors.Draining: Mapped(StatusCode.UNAVAILABLE, retry_after_s=1.0),
     errors.QueueFull: Mapped(StatusCode.UNAVAILABLE, retry_after_s=0.1),
+    errors.SlowReader: Mapped(StatusCode.RESOURCE_EXHAUSTED, retry_after_s=1.0),
     errors.DeadlineTooShort: Mapped(StatusCode.DEADLINE_EXCEEDED),
 }
 

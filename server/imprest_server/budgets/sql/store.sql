@@ -32,6 +32,11 @@ CROSS JOIN LATERAL (
     FOR NO KEY UPDATE
 ) AS locked
 
+-- name: read_counter
+SELECT tenant_id, budget_id, revision, period_start, period_end, spent, held, fired_percent, stopped
+FROM budget_counters
+WHERE tenant_id = %(tenant)s AND budget_id = %(budget)s
+
 -- name: update_counters
 UPDATE budget_counters AS c
 SET
@@ -222,7 +227,7 @@ WHERE
 
 -- name: sum_spent
 -- What transactions written from `from` to before `to` have charged and cost, less what they gave back of those written
--- since `period_start`. `{scope}` is one_account or all_accounts.
+-- since `period_start`. The scope is one_account or all_accounts.
 WITH written AS (
     SELECT t.tenant_id, t.account_id, t.seq, t.transaction_id, t.kind, t.labels
     FROM ({scope}) AS scope
@@ -301,7 +306,7 @@ tenant_id = %(tenant)s AND account_id = %(account)s AND state = 'ACTIVE'
 tenant_id = %(tenant)s AND state = 'ACTIVE'
 
 -- name: sum_held
--- What open holds may still charge and cost; of meters with a prefix at most what was estimated for them. `{scope}` is
+-- What open holds may still charge and cost; of meters with a prefix at most what was estimated for them. The scope is
 -- running_of_account or running_of_all. The same as rules.open_hold and rules.held_by.
 SELECT
     coalesce(sum(CASE WHEN %(meter_prefix)s = '' THEN left_over.charged ELSE least(left_over.charged, part.price) END), 0),
