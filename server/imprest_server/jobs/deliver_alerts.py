@@ -30,7 +30,7 @@ from imprest_server.budgets.channels.model import (
 from imprest_server.budgets.channels.send import TIMEOUT_S
 from imprest_server.budgets.model import StoredAlert
 from imprest_server.budgets.store import Connection
-from imprest_server.core.ids import TenantId
+from imprest_server.core.ids import TenantId, format_alert_id
 
 #: How long a claimed delivery is left to its worker: well above the longest try and the time to write its end.
 LEASE = timedelta(seconds=6 * TIMEOUT_S)
@@ -137,7 +137,7 @@ class DeliverAlerts:
         async with self._transaction(channel.tenant_id) as conn:
             await store.settle(conn, channel.tenant_id, claim, state, ended.detail, wait)
         if state is DeliveryState.DEAD:
-            alert_id = claim.stored.alert.alert_id.hex
+            alert_id = format_alert_id(claim.stored.alert.alert_id)
             log.warning("alert not delivered", channel_id=channel.channel_id, alert_id=alert_id, detail=ended.detail)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

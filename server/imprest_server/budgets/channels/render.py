@@ -11,7 +11,7 @@ from typing import Any
 
 from imprest_server.budgets.channels.model import is_test
 from imprest_server.budgets.model import Alert, AlertKind, AlertLevel, StoredAlert
-from imprest_server.core.ids import ReservationId, format_reservation_id
+from imprest_server.core.ids import ReservationId, format_alert_id, format_reservation_id
 from imprest_server.core.money import format_nanos
 
 _HEADLINES = {
@@ -46,7 +46,7 @@ def payload(stored: StoredAlert) -> bytes:
     """A webhook's body: one JSON object. Fields that do not apply are absent; new ones may be added."""
     alert = stored.alert
     body: dict[str, Any] = {
-        "alert_id": alert.alert_id.hex,
+        "alert_id": format_alert_id(alert.alert_id),
         "sequence": stored.sequence,
         "kind": alert.kind,
         "level": alert.level.name,
@@ -81,7 +81,7 @@ def email(stored: StoredAlert, sender: str, recipients: tuple[str, ...]) -> Emai
     message["From"] = sender
     message["To"] = ", ".join(recipients)
     message["Date"] = alert.create_time
-    message["Message-ID"] = f"<{alert.alert_id.hex}@imprest>"
+    message["Message-ID"] = f"<{format_alert_id(alert.alert_id)}@imprest>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content("\n".join([headline(stored), "", *(f"{name}: {value}" for name, value in facts)]) + "\n")
     rows = "".join(f"<tr><th align=left>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from imprest_server.budgets.channels.network import AddressRefused, Gate
 from imprest_server.budgets.channels.sealing import SealBroken, Sealer
 from imprest_server.budgets.channels.signing import HEADER, signature
 from imprest_server.budgets.model import StoredAlert
+from imprest_server.core.ids import format_alert_id
 
 #: A receiver that has not answered by then counts as failed.
 TIMEOUT_S = 10.0
@@ -58,7 +60,7 @@ class Sender:
                     case ChannelKind.WEBHOOK:
                         body = render.payload(stored)
                         signed = signature(self._signing_secrets(channel), int(time.time()), body)
-                        headers = {HEADER: signed, "Imprest-Alert-Id": stored.alert.alert_id.hex}
+                        headers = {HEADER: signed, "Imprest-Alert-Id": format_alert_id(stored.alert.alert_id)}
                         return await self._post(channel.url, body, headers)
                     case ChannelKind.SLACK:
                         return await self._post(self._open(channel, channel.secret), render.slack_text(stored), {})
@@ -93,7 +95,7 @@ class Sender:
         sent = {"Content-Type": "application/json", "User-Agent": _USER_AGENT, **headers}
         async with (
             aiohttp.ClientSession(
-                connector=self._gate.connector(tls=url.lower().startswith("https:")),
+                connector=_guarded(self._gate, tls=url.lower().startswith("https:")),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
@@ -128,6 +130,17 @@ class Sender:
         if refused:
             return Attempt(delivered=True, detail=f"refused for {len(refused)} of {len(channel.recipients)} recipients")
         return Attempt(delivered=True, detail="accepted")
+
+
+def _guarded(gate: Gate, *, tls: bool) -> aiohttp.TCPConnector:
+    """A connector whose every socket passes the gate, however its address was found."""
+
+    def make(found: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
+        family, kind, protocol, _, address = found
+        gate.check(str(address[0]), tls=tls)
+        return socket.socket(family, kind, protocol)
+
+    return aiohttp.TCPConnector(socket_factory=make, use_dns_cache=False, force_close=True)
 
 
 def _retry_after(text: str, now: datetime) -> int | None:

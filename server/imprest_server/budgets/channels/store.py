@@ -27,7 +27,7 @@ from imprest_server.budgets.model import AlertId, AlertKind, AlertLevel
 from imprest_server.budgets.rows import alert_of
 from imprest_server.budgets.store import Connection
 from imprest_server.core.errors import NotFound
-from imprest_server.core.ids import TenantId
+from imprest_server.core.ids import TenantId, format_alert_id
 from imprest_server.db.sqlfile import load_sql
 
 SQL = load_sql("imprest_server.budgets.channels", "sql/store.sql")
@@ -136,14 +136,14 @@ async def find_delivery(conn: Connection, key: ChannelKey, alert_id: AlertId) ->
     """What became of an alert on a channel. Raises NotFound."""
     rows = await _rows(conn, "find_delivery", {**_named(key), "alert": alert_id})
     if not rows:
-        raise NotFound(resource="delivery", id=f"{key[1]}/{alert_id.hex}")
+        raise NotFound(resource="delivery", id=f"{key[1]}/{format_alert_id(alert_id)}")
     return _delivery_of(rows[0])
 
 
 async def resend(conn: Connection, key: ChannelKey, alert_id: AlertId) -> None:
     """Have an alert sent to a channel now, with as many tries as a new one. Raises NotFound."""
     if not await _rows(conn, "resend", {**_named(key), "alert": alert_id, "attempts": MAX_ATTEMPTS}):
-        raise NotFound(resource="delivery", id=f"{key[1]}/{alert_id.hex}")
+        raise NotFound(resource="delivery", id=f"{key[1]}/{format_alert_id(alert_id)}")
 
 
 async def list_deliveries(
