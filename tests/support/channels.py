@@ -54,13 +54,13 @@ class Post:
     async def create(self, channel_id: str, kind: str = "WEBHOOK", **fields: Any) -> Signing:
         return (await self.create_written(channel_id, kind, **fields)).value
 
-    async def create_written(self, channel_id: str, kind: str = "WEBHOOK", **fields: Any) -> Written[Signing]:
+    async def create_written(self, channel_id: str | None, kind: str = "WEBHOOK", **fields: Any) -> Written[Signing]:
         return await self.admin.create(
             CreateChannel(
                 **{
                     "tenant_id": TENANT,
                     "idempotency_key": self.key(),
-                    "channel_id": ChannelId(channel_id),
+                    "channel_id": None if channel_id is None else ChannelId(channel_id),
                     "channel_kind": ChannelKind(kind),
                     "filter": Filter(),
                     **fields,

@@ -179,7 +179,7 @@ WHERE
 RETURNING 1
 
 -- name: list_deliveries
--- Newest alerts first. `{filters}` are those below.
+-- Those of the newest alerts first. The filters are those below.
 SELECT
     d.tenant_id, d.channel_id, d.sequence, a.alert_id, d.state, d.attempts, d.last_attempt, d.create_time, d.next_time,
     d.attempt_time, d.detail
