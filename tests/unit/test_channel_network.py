@@ -9,13 +9,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 from aiohttp import web
 
 from imprest_server.budgets.channels.model import Channel, ChannelId, ChannelKind, Filter, Sealed, alert_for_test
 from imprest_server.budgets.channels.network import AddressRefused, Gate, is_public, parse_networks
 from imprest_server.budgets.channels.operations import CreateChannel
 from imprest_server.budgets.channels.sealing import Sealer
-from imprest_server.budgets.channels.send import Sender
+from imprest_server.budgets.channels.send import Sender, _retry_after
 from imprest_server.budgets.channels.validation import check_channel
 from imprest_server.budgets.model import AlertId
 from imprest_server.core.errors import InvalidArgument
@@ -175,6 +176,45 @@ async def test_a_host_that_cannot_be_looked_up_is_a_result() -> None:
     for host in ("a" * 64 + ".example", "nowhere.invalid", "a..b"):
         delivered, detail = await send(f"https://{host}/x", Gate())
         assert not delivered and host not in detail
+
+
+def test_the_gate_holds_under_uvloop() -> None:
+    """The loop that the server runs on has its own name service and sockets."""
+
+    async def both() -> None:
+        async with hook() as receiver:
+            port = receiver.url.rsplit(":")[-1].split("/")[0]
+            for host in ("127.0.0.1", "localhost", "0x7f000001"):
+                assert await send(f"https://{host}:{port}/", Gate()) == (False, REFUSED)
+            assert not receiver.got
+            assert await send(receiver.url, Gate(LOOPBACK)) == (True, "HTTP 200")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(both())
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("٣", None),
+        ("0", 0),
+        ("90", 90),
+        ("99999999", 4 * 3600),
+        ("999999999999999999", None),
+        ("Sun, 15 Mar 2026 12:01:30 GMT", 90),
+        ("Sun, 15 Mar 2026 12:01:30 -0000", 90),
+        ("Sun, 15 Mar 2026 11:00:00 GMT", 0),
+        ("Sun, 15 Mar 2099 12:00:00 GMT", 4 * 3600),
+        ("Sun, 15 Mar 99999 12:00:00 GMT", None),
+        ("Sun, 15 Mar 2026 12:00:00 +999999", None),
+    ],
+)
+def test_retry_after_in_all_its_forms(text: str, seconds: int | None) -> None:
+    assert _retry_after(text, NOW) == seconds
 
 
 # ── URLs ─────────────────────────────────────────────────────────────────────────────────────────────

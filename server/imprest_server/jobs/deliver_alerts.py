@@ -35,6 +35,7 @@ from imprest_server.core.ids import TenantId, format_alert_id
 #: How long a claimed delivery is left to its worker: well above the longest try and the time to write its end.
 LEASE = timedelta(seconds=6 * TIMEOUT_S)
 #: Tries that one worker has under way at a time: of all channels, and of one, so that a slow one leaves room.
+#: (store.sql claim names the first number, too.)
 MOST_TRIES = 64
 MOST_TRIES_PER_CHANNEL = 4
 #: How many alerts one channel's cursor moves over in a transaction.
@@ -99,12 +100,9 @@ class DeliverAlerts:
         """Claim what there is room for. True when a channel gave all that was asked for: it may have more."""
         async with self._transaction(tenant_id) as conn:
             found = await store.list_channels(conn, tenant_id)
-        channels = {channel.channel_id: channel for channel in found if not channel.disabled}
-        slots = self._slots(tenant_id, list(channels))
-        if not slots:
-            return False
-        async with self._transaction(tenant_id) as conn:
-            claims = await store.claim(conn, tenant_id, slots, LEASE)
+            channels = {channel.channel_id: channel for channel in found if not channel.disabled}
+            slots = self._slots(tenant_id, list(channels))
+            claims = await store.claim(conn, tenant_id, slots, LEASE) if slots else []
         for claim in claims:
             task = asyncio.create_task(self._try(channels[claim.channel_id], claim))
             self._tries[task] = (tenant_id, claim.channel_id)

@@ -21,9 +21,7 @@ _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _URL = re.compile(r"[!-~]+")
 # A name that ends in a number is an address in one of its old spellings, as in 127.1 or 0x7f000001.
-_HOST = re.compile(
-    r"(?=.{1,253}\Z)([A-Za-z0-9_-]{1,63}\.)*(?!([0-9]+|0[xX][0-9A-Fa-f]*)\.?\Z)[A-Za-z0-9_-]{1,63}\.?"
-)
+_HOST = re.compile(r"(?=.{1,253}\Z)([A-Za-z0-9_-]{1,63}\.)*(?!([0-9]+|0[xX][0-9A-Fa-f]*)\.?\Z)[A-Za-z0-9_-]{1,63}\.?")
 # The local part as RFC 5321 has it without quotes: nothing in it can end a header or begin another address.
 _EMAIL = re.compile(r"(?=.{3,254}\Z)[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 

@@ -113,7 +113,7 @@ RETURNING found.count
 
 -- name: claim
 -- Up to so many due deliveries of each channel, for as long as the lease lasts. A delivery that another worker has
--- claimed meanwhile is not due any more.
+-- claimed meanwhile is not due any more. The last LIMIT tells the planner what it cannot know: that there are few.
 WITH due AS MATERIALIZED (
     SELECT d.tenant_id, d.channel_id, d.sequence
     FROM unnest(%(channels)s::text[], %(slots)s::bigint[]) AS c (channel_id, slots)
@@ -129,6 +129,7 @@ WITH due AS MATERIALIZED (
         LIMIT c.slots
         FOR UPDATE SKIP LOCKED
     ) AS d
+    LIMIT 64
 ),
 claimed AS (
     UPDATE alert_deliveries AS d
