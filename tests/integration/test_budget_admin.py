@@ -1,14 +1,17 @@
 """Writes of budgets on a real Postgres: what the running period has seen, thresholds fired at once, once per key."""
 
+import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from imprest_server.budgets import store
-from imprest_server.budgets.model import AlertId, BudgetBasis, BudgetId
+from imprest_server.budgets import rules, store
+from imprest_server.budgets.model import AlertId, BudgetBasis, BudgetId, MeterAmount, Scope
 from imprest_server.budgets.operations import AcknowledgeAlert, DeleteBudget, ResumeCalls
 from imprest_server.core.errors import (
     CurrencyMismatch,
@@ -17,12 +20,16 @@ from imprest_server.core.errors import (
     NotFound,
 )
 from imprest_server.core.ids import AccountId, TenantId, uuid7
+from imprest_server.core.money import decimal_of
 from imprest_server.core.periods import PeriodKind
+from imprest_server.core.usage import UsageLine, UsageReport
 from imprest_server.ledger import operations as ops
+from imprest_server.pricing.model import BookSide
 from tests.conftest import Database
 from tests.support import clock
-from tests.support.budgets import Desk, open_desk, threshold
+from tests.support.budgets import Desk, budget, open_desk, threshold
 from tests.support.ledger import TENANT, House, house_on, units
+from tests.support.prices import INPUT, OUTPUT, open_shop, price, usage
 
 
 @pytest.fixture
@@ -203,6 +210,74 @@ async def test_the_sum_is_that_of_both_halves(desk: Desk, house: House, database
         await house.do(ops.Charge, account_id="a", amount=amount)
         clock.advance(database.owner_dsn, 50)
     assert await spent(desk, period=PeriodKind.TOTAL) == "7/0"
+
+
+async def test_meters_and_costs(desk: Desk, house: House, database: Database) -> None:
+    """Usage lines by their meters; amounts without usage count for no meter, and refunds do not lower any."""
+    async with open_shop(database, prefix="shop") as shop:
+        for name, side, of_input, of_output in (("sale", BookSide.SALE, "2", "5"), ("cost", BookSide.COST, "1", "3")):
+            await shop.book(name, side)
+            await shop.publish(name, price(INPUT, of_input), price(OUTPUT, of_output))
+            await shop.assign(name)
+    await house.open("a", credit=1_000)
+    lines = (UsageLine(meter=INPUT, quantity=Decimal(10)), UsageLine(meter=OUTPUT, quantity=Decimal(1)))
+    await house.do(ops.Charge, account_id="a", amount=100)
+    charged = await house.do(ops.Charge, account_id="a", usage=UsageReport(lines=lines), labels={"agent": "x"})
+    call = await house.reserve("a", 50)
+    await house.do(ops.Commit, reservation_id=call, usage=usage("4"), final=False)
+
+    cost = {"basis": BudgetBasis.COST}
+    assert await spent(desk) == "133/42"
+    assert await spent(desk, **cost) == "17/0"
+    assert await spent(desk, meters=INPUT) == "28/0"
+    assert await spent(desk, meters="llm") == "33/0"
+    assert await spent(desk, meters="tts") == "0/0"
+    assert await spent(desk, account="a", meters="llm", label=None, **cost) == "17/0"
+    assert await spent(desk, meters="llm.output", label=("agent", "x"), **cost) == "3/0"
+    assert await spent(desk, meters="llm", label=("agent", "y")) == "0/0"
+
+    await house.do(ops.Refund, transaction_id=charged.transaction_id, amount=5, reverse_cost=True)
+    assert await spent(desk, label=("agent", "x")) == "20/0"
+    assert await spent(desk, label=("agent", "x"), **cost) == "10.4/0"  # its cost, pro rata
+    assert await spent(desk, meters="llm") == "33/0"
+
+
+ESTIMATES = st.lists(
+    st.tuples(st.sampled_from([INPUT, OUTPUT, "tts.characters"]), st.integers(0, 40), st.integers(0, 20)), max_size=3
+)
+HOLDS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 70), st.integers(0, 30), ESTIMATES), max_size=6)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(holds=HOLDS)
+async def test_open_holds_count_as_the_rules_say(
+    desk: Desk, house: House, database: Database, holds: list[Any]
+) -> None:
+    """The sum in SQL against rules.open_hold and rules.held_by; amounts of whole nanos."""
+    with psycopg.connect(database.owner_dsn) as owner:
+        owner.execute("UPDATE reservations SET state = 'VOIDED', ended_by = 'VOID'")
+        owner.execute(
+            "INSERT INTO accounts SELECT 'default', 'h', '', '', 'USD', NULL, 0, 'CAP', NULL, NULL, NULL, 'UTC', '{}',"
+            " 'ACTIVE', now(), now() ON CONFLICT DO NOTHING"
+        )
+        for amount, captured, captured_cost, estimate in holds:
+            parts = [[meter, f"{p}e-9", f"{c}e-9"] for meter, p, c in estimate]
+            owner.execute(
+                "INSERT INTO reservations (tenant_id, reservation_id, account_id, call_id, state, amount, captured,"
+                " absorbed, used_so_far, on_expiry, labels, create_time, expire_time, late, captured_cost, estimate)"
+                " VALUES ('default', gen_random_uuid(), 'h', '', 'ACTIVE', %s, %s, 0, 0, 'RELEASE', '{}', now(), now(),"
+                " false, %s, %s)",
+                [decimal_of(amount), decimal_of(captured), decimal_of(captured_cost), json.dumps(parts)],
+            )
+    opened = [
+        rules.open_hold(max(0, amount - captured), captured_cost, [MeterAmount(*part) for part in estimate])
+        for amount, captured, captured_cost, estimate in holds
+    ]
+    for prefix in ("", "llm", OUTPUT):
+        for basis in BudgetBasis:
+            asked = budget(scope=Scope(meter_prefix=prefix), basis=basis)
+            async with store.transaction(desk.pool, TENANT) as conn:
+                assert await store.sum_held(conn, asked) == sum(rules.held_by(asked, hold) for hold in opened)
 
 
 async def test_thresholds_that_are_reached_fire_at_once(desk: Desk, house: House) -> None:

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy.dialects import postgresql
 
+from imprest_server.budgets.store import SQL as BUDGETS_SQL
 from imprest_server.core.ids import TenantId
 from imprest_server.db.embedded import EmbeddedPostgres
 from imprest_server.db.pool import connect_engine, read_pool, tenant_transaction
@@ -27,6 +28,11 @@ STATEMENTS = {name: text for name, text in SQL.items() if name not in ("begin", 
     f"pricing {name}": text
     for name, text in PRICING_SQL.items()
     if name.startswith(("load_", "read_", "lock_", "set_", "insert_prices"))
+}
+STATEMENTS |= {
+    f"budgets {name}": text
+    for name, text in BUDGETS_SQL.items()
+    if name.startswith(("load_", "read_", "lock_", "set_", "update_"))
 }
 POSTGRES = postgresql.dialect()
 MODES = ("force_generic_plan", "force_custom_plan")
@@ -73,6 +79,14 @@ async def test_rows_are_found_by_their_full_key(engine: psycopg.AsyncConnection,
     assert await faults_of(engine, STATEMENTS[statement]) == {}
 
 
+async def test_alerts_read_only_running_calls_besides_full_keys(engine: psycopg.AsyncConnection) -> None:
+    """Those of the account or the tenant that is stopped, from one of the indexes that hold nothing else."""
+    found = await faults_of(engine, BUDGETS_SQL["insert_alerts"])
+    assert found != {}
+    others = [f for wrong in found.values() for f in wrong if not re.search("ix_reservations_(due|sweep)", f)]
+    assert others == []
+
+
 async def test_foreign_keys_are_checked_by_their_full_key(tables: Database, engine: psycopg.AsyncConnection) -> None:
     """Postgres' own statements for each key, which run as the owner, with the settings of the engine's session.
 
@@ -100,14 +114,26 @@ READS = {
     ),
     "get_transaction": READ_SQL["get_transaction"],
 }
+SUMS = {
+    f"{block} of {scope}": BUDGETS_SQL[block].replace("{scope}", BUDGETS_SQL[scope])
+    for block in ("sum_spent", "sum_metered")
+    for scope in ("one_account", "all_accounts")
+}
 VALUES = {
     "account": "'acc_1'",
+    "from": "now()",
+    "to": "now()",
+    "period_start": "now()",
+    "label_key": "'agent'",
+    "label_value": "'x'",
+    "meter_prefix": "'llm'",
+    "currency": "'USD'",
     "reservation": "md5('redrsv1/2')::uuid",
     "transaction": "md5('redtxn1/2')::uuid",
     "after": "0",
     "limit": "101",
 }
-JOURNAL = re.compile("transactions|postings|refunds")
+JOURNAL = re.compile("transactions|postings|refunds|usage_lines")
 
 
 async def journal_faults(tables: Database, read: str, mode: str) -> list[str]:
@@ -127,6 +153,12 @@ async def journal_faults(tables: Database, read: str, mode: str) -> list[str]:
 @pytest.mark.parametrize("read", READS)
 async def test_what_belongs_to_one_id_is_found_by_its_full_key(tables: Database, read: str, mode: str) -> None:
     assert await journal_faults(tables, READS[read], mode) == []
+
+
+@pytest.mark.parametrize("read", SUMS)
+async def test_a_period_is_summed_by_full_keys(tables: Database, read: str) -> None:
+    """These are planned anew each time."""
+    assert await journal_faults(tables, SUMS[read], "force_custom_plan") == []
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -10,6 +10,7 @@ import grpc
 import structlog
 
 from imprest.v1.account_service_pb2_grpc import AccountServiceStub
+from imprest.v1.budget_service_pb2_grpc import BudgetServiceStub
 from imprest.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from imprest_server.bootstrap import running
 from imprest_server.config import Settings
@@ -27,6 +28,7 @@ class Running:
     channel: grpc.aio.Channel
     ledger: LedgerServiceStub
     accounts: AccountServiceStub
+    budgets: BudgetServiceStub
 
 
 @asynccontextmanager
@@ -37,4 +39,6 @@ async def running_server(database: Database, **settings: Any) -> AsyncIterator[R
     """
     chosen = Settings(**{"listen": "127.0.0.1:0", "sweep_interval_ms": 3_600_000, **settings})
     async with running(chosen, database.app_dsn) as target, grpc.aio.insecure_channel(target) as channel:
-        yield Running(target, channel, LedgerServiceStub(channel), AccountServiceStub(channel))
+        yield Running(
+            target, channel, LedgerServiceStub(channel), AccountServiceStub(channel), BudgetServiceStub(channel)
+        )

@@ -255,7 +255,7 @@ async def _sum(conn: Connection, statement: LiteralString, budget: Budget, more:
         **more,
     }
     async with conn.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(statement, parameters)
+        await cursor.execute(statement, parameters, prepare=False)  # a plan for this tenant, and as it is today
         ((charged, cost),) = await cursor.fetchall()
     return nanos_of(charged if budget.basis is BudgetBasis.CHARGED else cost)
 

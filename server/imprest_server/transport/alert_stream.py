@@ -25,7 +25,9 @@ async def stream_alerts(
     hub: AlertHub, tenant_id: TenantId, request: pb.BudgetAlertsRequest
 ) -> AsyncGenerator[pb.BudgetAlertsResponse]:
     """The messages of a stream, without end. Raises what `AlertHub.subscribe` raises."""
-    idle = parse_duration(request, "checkpoint_interval") or DEFAULT_IDLE
+    idle = parse_duration(request, "checkpoint_interval")
+    if idle is None:
+        idle = DEFAULT_IDLE
     if not _MIN_IDLE <= idle <= _MAX_IDLE:
         raise InvalidArgument(field="checkpoint_interval", problem="must be from 1 second to 5 minutes")
     start = request.WhichOneof("start")
