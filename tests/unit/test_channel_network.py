@@ -172,6 +172,20 @@ async def test_an_answer_without_end_is_not_read() -> None:
     server.close()
 
 
+async def test_a_failure_repeats_neither_the_url_nor_the_answer() -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"very-secret babble\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for url in (f"http://127.0.0.1:{port}/very-secret", "https://127.1/very-secret", "https://very-secret.invalid/"):
+        delivered, detail = await send(url, Gate(LOOPBACK))
+        assert not delivered and detail and "secret" not in detail
+    server.close()
+
+
 async def test_a_host_that_cannot_be_looked_up_is_a_result() -> None:
     for host in ("a" * 64 + ".example", "nowhere.invalid", "a..b"):
         delivered, detail = await send(f"https://{host}/x", Gate())
