@@ -11,11 +11,17 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TypedDict
 
+from imprest_server.budgets.channels.network import Gate, parse_networks
+from imprest_server.budgets.channels.sealing import Sealer
+from imprest_server.budgets.channels.send import Relay
+from imprest_server.budgets.channels.service import ChannelAdmin
 from imprest_server.budgets.hub import AlertHub
 from imprest_server.budgets.queries import BudgetQueries
 from imprest_server.budgets.service import BudgetAdmin
+from imprest_server.budgets.store import transaction
 from imprest_server.config import Settings, SettingsError
 from imprest_server.core.ids import AccountId, AccountKey, TenantId
 from imprest_server.db import pool
@@ -25,6 +31,7 @@ from imprest_server.db.embedded import EmbeddedPostgres, has_cluster, running_ds
 from imprest_server.db.errors import DataDirError, UnsafeDatabaseError
 from imprest_server.db.safety import refuse_unsafe
 from imprest_server.garbage import collect_seldom
+from imprest_server.jobs.deliver_alerts import DeliverAlerts
 from imprest_server.jobs.expire_holds import ExpireHolds
 from imprest_server.jobs.repeat import repeat
 from imprest_server.ledger.operations import ExpireDue
@@ -131,7 +138,7 @@ def prepare_database(settings: Settings, database: Database) -> None:
 async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncIterator[str]:
     """A server on a prepared database, from ready to stopped; gives the address it listens on.
 
-    `sweep`: run the jobs here, too.
+    `sweep`: run the jobs here that one worker does for all. Each delivers alerts.
 
     Raises:
         StartupError: the database is unsafe or cannot be reached, or the address is taken.
@@ -187,7 +194,14 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
                 return await admin.prune_alerts(TENANT, timedelta(days=settings.alert_retention_days))
 
             await stack.enter_async_context(_in_background(repeat("prune_alerts", prune_alerts, PRUNE_INTERVAL_S)))
-        budgets = BudgetService(admin, alerts, hub)
+        sealer = Sealer.of(settings.secrets_key.get_secret_value()) if settings.secrets_key else None
+        gate = Gate(parse_networks(settings.webhook_allowed_networks))
+        channels = ChannelAdmin(connections, gate, _relay(settings), sealer)
+        deliverer = DeliverAlerts(partial(transaction, connections), channels.sender.send, [TENANT])
+        await stack.enter_async_context(deliverer.tries_end())
+        delivering = repeat("deliver_alerts", deliverer.run_once, settings.delivery_interval_ms / 1000)
+        await stack.enter_async_context(_in_background(delivering))
+        budgets = BudgetService(admin, alerts, hub, channels)
         server = Server(engine, queries, pricing, budgets, hub, share_port=settings.workers > 1)
         stack.push_async_callback(server.stop)
         collect_seldom()
@@ -204,6 +218,19 @@ async def _in_background(work: Coroutine[object, object, object]) -> AsyncIterat
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def _relay(settings: Settings) -> Relay | None:
+    if not settings.smtp_host:
+        return None
+    return Relay(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        sender=settings.smtp_sender,
+        username=settings.smtp_username,
+        password=settings.smtp_password.get_secret_value(),
+        security=settings.smtp_security,
+    )
 
 
 def _terms(settings: Settings) -> Terms:

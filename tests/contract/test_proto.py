@@ -81,7 +81,8 @@ RPCS = {
     " ImportPrices ListPrices AssignPriceBook SetOverride SetExchangeRate Quote",
     "UsageService": "RecordUsage",
     "BudgetService": "SetBudget GetBudgetStatus ListBudgets DeleteBudget ResumeCalls BudgetAlerts ListAlerts"
-    " AcknowledgeAlert",
+    " AcknowledgeAlert CreateChannel UpdateChannel GetChannel ListChannels DeleteChannel RotateChannelSecret"
+    " TestChannel ListDeliveries ResendDelivery",
     "LedgerService": "Reserve Extend Commit Void Charge Refund GetReservation ListReservations BatchExecute",
     "AccountService": "CreateAccount GetAccount UpdateAccount ListAccounts FreezeAccount UnfreezeAccount"
     " CloseAccount GetBalance AddCredit ReverseCredit GrantCredit Adjust Withdraw Transfer ListTransactions"
@@ -227,7 +228,8 @@ def test_extend_says_why_it_denied() -> None:
 
 
 def test_every_rpc_says_whether_it_changes_anything() -> None:
-    assert sorted([*names(MUTATING), *names(READING), "BatchExecute"]) == sorted(names(METHODS))
+    # Each TestChannel sends.
+    assert sorted([*names(MUTATING), *names(READING), "BatchExecute", "TestChannel"]) == sorted(names(METHODS))
     reading = {name for name in names(METHODS) if name.startswith(("Get", "List", "Quote"))}
     assert reading | {"BudgetAlerts"} == set(names(READING))
 
@@ -355,9 +357,12 @@ def test_reasons_of_errors() -> None:
     denials = (
         "INSUFFICIENT_FUNDS BUDGET_EXCEEDED ACCOUNT_FROZEN ACCOUNT_CLOSED ACCOUNT_NOT_EMPTY RECEIVABLE_OPEN"
         " CALL_LIMIT_REACHED CURRENCY_MISMATCH CALLS_STOPPED PRICE_NOT_FOUND OVERRUN_REJECTED RESERVATION_COMMITTED"
-        " RESERVATION_VOIDED RESERVATION_EXPIRED REFUND_EXCEEDS_CAPTURE"
+        " RESERVATION_VOIDED RESERVATION_EXPIRED REFUND_EXCEEDS_CAPTURE CHANNEL_NOT_CONFIGURED"
     )
-    conflicts = "IDEMPOTENCY_KEY_REUSED EXTERNAL_REFERENCE_USED ACCOUNT_EXISTS USAGE_LINE_REUSED PRICE_BOOK_EXISTS"
+    conflicts = (
+        "IDEMPOTENCY_KEY_REUSED EXTERNAL_REFERENCE_USED ACCOUNT_EXISTS USAGE_LINE_REUSED PRICE_BOOK_EXISTS"
+        " CHANNEL_EXISTS"
+    )
     others = (
         "INVALID_ARGUMENT NOT_FOUND UNAUTHENTICATED PERMISSION_DENIED CONFLICT DATABASE_UNAVAILABLE DRAINING"
         " QUEUE_FULL OUT_OF_RANGE RESUME_TOKEN_TOO_OLD SLOW_READER DEADLINE_TOO_SHORT INTERNAL REPLY_TOO_LARGE"

@@ -18,11 +18,15 @@ PRICES = ("price_books", "price_versions", "prices", "price_assignments", "excha
 BUDGETS = ("budgets",)
 ALERTS = ("alerts", "alert_acknowledgements")
 APPEND_ONLY = (*JOURNAL, *PRICES, *BUDGETS, *ALERTS)
-CHANGING = ("accounts", "books", "reservations", "usage_counters", "budget_counters", "alert_heads")
+CHANGING = (
+    "accounts", "books", "reservations", "usage_counters", "budget_counters", "alert_heads", "alert_deliveries",
+)  # fmt: skip
+CHANNELS = ("alert_channels",)
 GRANTED = {
     **dict.fromkeys(APPEND_ONLY, ("SELECT", "INSERT")),
     **dict.fromkeys(ALERTS, ("SELECT", "INSERT", "DELETE")),
     **dict.fromkeys(CHANGING, ("SELECT", "INSERT", "UPDATE")),
+    **dict.fromkeys(CHANNELS, ("SELECT", "INSERT", "UPDATE", "DELETE")),
     "tenants": ("SELECT",),
     "alembic_version": ("SELECT",),
 }
@@ -91,7 +95,7 @@ def test_exactly_what_is_granted(owner: psycopg.Connection) -> None:
     ]
 
 
-@pytest.mark.parametrize("table", sorted(set(TABLES) - set(ALERTS)))
+@pytest.mark.parametrize("table", sorted(set(TABLES) - set(ALERTS) - set(CHANNELS)))
 def test_nothing_is_deleted(app: psycopg.Connection, owner: psycopg.Connection, table: str) -> None:
     work_for(app, "red")
     for statement in ("DELETE FROM {}", "TRUNCATE {}", "TRUNCATE {} CASCADE", "DROP TABLE {}"):
@@ -100,9 +104,11 @@ def test_nothing_is_deleted(app: psycopg.Connection, owner: psycopg.Connection, 
     assert {"red", "blue"} < tenants_in(owner, table)
 
 
-@pytest.mark.parametrize("table", ALERTS)
-def test_of_alerts_only_rows_are_deleted(app: psycopg.Connection, owner: psycopg.Connection, table: str) -> None:
-    """They are pruned when they are old; of one's own tenants only."""
+@pytest.mark.parametrize("table", [*ALERTS, *CHANNELS])
+def test_of_alerts_and_channels_only_rows_are_deleted(
+    app: psycopg.Connection, owner: psycopg.Connection, table: str
+) -> None:
+    """Alerts are pruned when they are old; of one's own tenants only."""
     work_for(app, "red")
     for statement in ("TRUNCATE {}", "TRUNCATE {} CASCADE", "DROP TABLE {}"):
         with pytest.raises(InsufficientPrivilege):
@@ -112,6 +118,7 @@ def test_of_alerts_only_rows_are_deleted(app: psycopg.Connection, owner: psycopg
     with app.transaction(force_rollback=True):
         app.execute("DELETE FROM alert_acknowledgements")
         assert app.execute("DELETE FROM alerts").rowcount > 0
+        assert tenants_in(app, "alert_deliveries") == set()  # by foreign key
     assert {"red", "blue"} < tenants_in(owner, table)
 
 
@@ -192,7 +199,7 @@ def test_the_list_is_read_once_per_statement(app: psycopg.Connection) -> None:
     assert "SubPlan" not in plan
 
 
-@pytest.mark.parametrize("table", [*CHANGING, *APPEND_ONLY])
+@pytest.mark.parametrize("table", [*CHANGING, *CHANNELS, *APPEND_ONLY])
 def test_no_row_for_another_tenant(app: psycopg.Connection, table: str) -> None:
     """A row of red's, offered as blue's: refused before any key or check is looked at."""
     work_for(app, "red")
@@ -204,7 +211,7 @@ def test_no_row_for_another_tenant(app: psycopg.Connection, table: str) -> None:
         run(app, "INSERT INTO {} SELECT * FROM offered ON CONFLICT DO NOTHING", table)
 
 
-@pytest.mark.parametrize("table", CHANGING)
+@pytest.mark.parametrize("table", [*CHANGING, *CHANNELS])
 def test_no_change_of_another_tenants_rows(app: psycopg.Connection, table: str) -> None:
     work_for(app, "red")
     assert run(app, "UPDATE {} SET tenant_id = tenant_id WHERE tenant_id = 'blue'", table).rowcount == 0

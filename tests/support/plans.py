@@ -40,6 +40,9 @@ KEYS = {
     "pk_budget_counters": ("tenant_id", "budget_id"),
     "pk_alert_heads": ("tenant_id",),
     "pk_alerts": ("tenant_id", "sequence"),
+    "ix_alert_deliveries_alert": ("tenant_id", "sequence"),
+    "pk_alert_deliveries": ("tenant_id", "channel_id", "sequence"),
+    "ix_alert_deliveries_due": ("tenant_id", "channel_id", "next_time"),
 }
 
 _ONE_VALUE = {

@@ -124,6 +124,18 @@ SELECT %(tenant)s, %(accounts)s * %(each)s, 0;
 
 INSERT INTO alert_acknowledgements (tenant_id, sequence, acknowledged_by, create_time)
 SELECT tenant_id, sequence, '', now() FROM alerts WHERE tenant_id = %(tenant)s;
+
+INSERT INTO alert_channels (
+    tenant_id, channel_id, kind, display_name, url, recipients, min_level, kinds, disabled, secret, cursor_sequence,
+    create_time, update_time
+)
+SELECT %(tenant)s, 'channel', 'WEBHOOK', '', 'https://hooks.example', '{}', 1, '{}', false, '', 0, now(), now();
+
+INSERT INTO alert_deliveries (
+    tenant_id, channel_id, sequence, state, attempts, last_attempt, create_time, next_time, detail
+)
+SELECT tenant_id, 'channel', sequence, 'PENDING', 0, 12, now(), now(), ''
+FROM alerts WHERE tenant_id = %(tenant)s;
 """
 
 

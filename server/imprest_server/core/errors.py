@@ -144,6 +144,14 @@ class PriceBookExists(ImprestError):
     reason: ClassVar[str] = "PRICE_BOOK_EXISTS"
 
 
+@dataclass(eq=False)
+class ChannelExists(ImprestError):
+    """Channel {channel_id} exists already."""
+
+    channel_id: str
+    reason: ClassVar[str] = "CHANNEL_EXISTS"
+
+
 # ── business denials: the state of the books forbids it ──────────────────────────────────────────────
 
 
@@ -295,6 +303,15 @@ class RefundExceedsCapture(StoredDenial):
     currency_code: str
     refundable: str
     reason: ClassVar[str] = "REFUND_EXCEEDS_CAPTURE"
+
+
+@dataclass(eq=False)
+class ChannelNotConfigured(StoredDenial):
+    """{kind} channels need the server's setting {setting}."""
+
+    kind: str
+    setting: str
+    reason: ClassVar[str] = "CHANNEL_NOT_CONFIGURED"
 
 
 # ── the service itself ───────────────────────────────────────────────────────────────────────────────

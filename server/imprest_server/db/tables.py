@@ -730,3 +730,88 @@ alert_acknowledgements = Table(
         ["tenant_id", "sequence"], ["alerts.tenant_id", "alerts.sequence"], name="fk_alert_acknowledgements_alert"
     ),
 )
+
+alert_channels = Table(
+    "alert_channels",
+    metadata,
+    _required("tenant_id", Text),
+    _required("channel_id", Text),
+    _required("kind", Text),
+    _required("display_name", Text),
+    # A webhook's. That of a SLACK channel is its secret.
+    _required("url", Text),
+    _required("recipients", ARRAY(Text)),
+    # The filter.
+    _required("min_level", SmallInteger),
+    _required("kinds", ARRAY(Text)),
+    Column("account_id", Text),
+    _required("disabled", Boolean),
+    # Sealed with the operator's key.
+    Column("secret", LargeBinary),
+    Column("previous_secret", LargeBinary),
+    _time("previous_until", nullable=True),
+    # Up to here alerts have been looked at.
+    _required("cursor_sequence", BigInteger),
+    _time("create_time"),
+    _time("update_time"),
+    # budgets/channels store.sql find_channel, list_channels
+    PrimaryKeyConstraint("tenant_id", "channel_id", name="pk_alert_channels"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="fk_alert_channels_tenant"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_alert_channels_account"
+    ),
+    CheckConstraint(_values("kind", "WEBHOOK", "SLACK", "EMAIL"), name="ck_alert_channels_kind"),
+    CheckConstraint("(kind = 'WEBHOOK') = (url <> '')", name="ck_alert_channels_url"),
+    CheckConstraint("(kind = 'EMAIL') = (cardinality(recipients) > 0)", name="ck_alert_channels_recipients"),
+    CheckConstraint("(kind = 'EMAIL') = (secret IS NULL)", name="ck_alert_channels_secret"),
+    CheckConstraint(
+        "(previous_secret IS NULL) = (previous_until IS NULL) AND (kind = 'WEBHOOK' OR previous_secret IS NULL)",
+        name="ck_alert_channels_previous_secret",
+    ),
+    CheckConstraint("min_level >= 1 AND min_level <= 4", name="ck_alert_channels_min_level"),
+    CheckConstraint("cursor_sequence >= 0", name="ck_alert_channels_cursor_sequence"),
+)
+
+alert_deliveries = Table(
+    "alert_deliveries",
+    metadata,
+    _required("tenant_id", Text),
+    _required("channel_id", Text),
+    _required("sequence", BigInteger),
+    _required("state", Text),
+    # Tries begun, and with which one it is given up.
+    _required("attempts", Integer),
+    _required("last_attempt", Integer),
+    _time("create_time"),
+    # When a PENDING one is due; while it is tried, when the lease of whoever does ends.
+    _time("next_time"),
+    _time("attempt_time", nullable=True),
+    _required("detail", Text),
+    # one delivery per alert and channel; budgets/channels store.sql list_deliveries of one channel
+    PrimaryKeyConstraint("tenant_id", "channel_id", "sequence", name="pk_alert_deliveries"),
+    ForeignKeyConstraint(
+        ["tenant_id", "channel_id"],
+        ["alert_channels.tenant_id", "alert_channels.channel_id"],
+        name="fk_alert_deliveries_channel",
+        ondelete="CASCADE",
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "sequence"],
+        ["alerts.tenant_id", "alerts.sequence"],
+        name="fk_alert_deliveries_alert",
+        ondelete="CASCADE",
+    ),
+    CheckConstraint(_values("state", "PENDING", "DELIVERED", "DEAD"), name="ck_alert_deliveries_state"),
+    CheckConstraint("attempts >= 0 AND last_attempt > 0", name="ck_alert_deliveries_attempts"),
+    # list_deliveries of all channels; the deletion of pruned alerts
+    Index("ix_alert_deliveries_alert", "tenant_id", "sequence", "channel_id"),
+    # claim
+    Index(
+        "ix_alert_deliveries_due",
+        "tenant_id",
+        "channel_id",
+        "next_time",
+        postgresql_where=text("state = 'PENDING'"),
+    ),
+    postgresql_with={"fillfactor": 70},
+)

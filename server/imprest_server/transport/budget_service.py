@@ -1,4 +1,4 @@
-"""BudgetService: budgets and alerts. Like `account_service`, a thin translation."""
+"""BudgetService: budgets and alerts (channels are in `channels`). Like `account_service`, a thin translation."""
 
 # ruff: noqa: N802  # the protos name the methods
 
@@ -12,6 +12,7 @@ from grpc.aio import ServicerContext
 from imprest.v1 import budget_service_pb2 as pb
 from imprest.v1.budget_service_pb2_grpc import BudgetServiceServicer
 from imprest_server.budgets import operations as ops
+from imprest_server.budgets.channels.service import ChannelAdmin
 from imprest_server.budgets.hub import AlertHub
 from imprest_server.budgets.model import BudgetBasis, BudgetId
 from imprest_server.budgets.queries import BudgetQueries
@@ -32,19 +33,21 @@ from imprest_server.transport.budgets import (
     to_budget,
     to_status,
 )
+from imprest_server.transport.channels import ChannelMethods
 from imprest_server.transport.convert import parse_account_id, parse_amount, parse_time
 from imprest_server.transport.identity import TENANT
 
 Context = ServicerContext[Message, Message]
 
 
-class BudgetService(BudgetServiceServicer):
+class BudgetService(ChannelMethods, BudgetServiceServicer):
     """What whoever watches spending needs; the proto's comments are the contract."""
 
-    def __init__(self, admin: BudgetAdmin, queries: BudgetQueries, hub: AlertHub) -> None:
+    def __init__(self, admin: BudgetAdmin, queries: BudgetQueries, hub: AlertHub, channels: ChannelAdmin) -> None:
         self._admin = admin
         self._queries = queries
         self._hub = hub
+        self._channels = channels
 
     async def SetBudget(self, request: pb.SetBudgetRequest, context: Context) -> pb.SetBudgetResponse:
         """Make or change a budget."""

@@ -31,10 +31,10 @@ BASIS = EnumMap(BudgetBasis, budget_pb2.BudgetBasis, "BUDGET_BASIS")
 PERIOD = EnumMap(PeriodKind, budget_pb2.BudgetPeriod, "BUDGET_PERIOD")
 ACTION = EnumMap(ThresholdAction, budget_pb2.ThresholdAction, "THRESHOLD_ACTION")
 KIND = EnumMap(AlertKind, budget_pb2.AlertKind, "ALERT_KIND")
-_LEVEL: Mapping[AlertLevel, Any] = {
+LEVEL: Mapping[AlertLevel, Any] = {
     level: budget_pb2.AlertLevel.Value(f"ALERT_LEVEL_{level.name}") for level in AlertLevel
 }
-_LEVEL_OF = {number: level for level, number in _LEVEL.items()}
+_LEVEL_OF = {number: level for level, number in LEVEL.items()}
 _PROFILES: Mapping[int, tuple[Threshold, ...] | None] = {
     budget_pb2.THRESHOLD_PROFILE_UNSPECIFIED: None,
     budget_pb2.THRESHOLD_PROFILE_WARN: WARN,
@@ -63,13 +63,13 @@ def parse_level(number: int, field: str) -> AlertLevel | None:
         raise InvalidArgument(field=field, problem=f"has no value {number}") from None
 
 
-def parse_kinds(numbers: Iterable[int]) -> frozenset[AlertKind]:
+def parse_kinds(numbers: Iterable[int], path: str = "") -> frozenset[AlertKind]:
     """The kinds of a filter."""
     kinds = set()
     for n, number in enumerate(numbers):
-        kind = KIND.parse(number, f"kinds[{n}]")
+        kind = KIND.parse(number, f"{path}kinds[{n}]")
         if kind is None:
-            raise InvalidArgument(field=f"kinds[{n}]", problem="must be a kind")
+            raise InvalidArgument(field=f"{path}kinds[{n}]", problem="must be a kind")
         kinds.add(kind)
     return frozenset(kinds)
 
@@ -144,7 +144,7 @@ def to_budget(budget: Budget) -> budget_pb2.Budget:
 def _to_threshold(threshold: Threshold) -> budget_pb2.BudgetThreshold:
     return budget_pb2.BudgetThreshold(
         percent=to_decimal(threshold.percent),
-        level=_LEVEL[threshold.level],
+        level=LEVEL[threshold.level],
         action=ACTION.to_proto[threshold.action],
         action_label=threshold.action_label,
     )
@@ -182,7 +182,7 @@ def to_alert(stored: StoredAlert) -> budget_pb2.Alert:
         alert_id=format_alert_id(alert.alert_id),
         sequence=stored.sequence,
         kind=KIND.to_proto[alert.kind],
-        level=_LEVEL[alert.level],
+        level=LEVEL[alert.level],
         account_id=alert.account_id or "",
         budget_id=alert.budget_id or "",
         budget_revision=alert.revision or 0,

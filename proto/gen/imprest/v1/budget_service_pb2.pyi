@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from imprest.v1 import alert_channel_pb2 as _alert_channel_pb2
 from imprest.v1 import budget_pb2 as _budget_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -172,3 +173,149 @@ class AcknowledgeAlertResponse(_message.Message):
     alert: _budget_pb2.Alert
     replayed: bool
     def __init__(self, alert: _Optional[_Union[_budget_pb2.Alert, _Mapping]] = ..., replayed: bool = ...) -> None: ...
+
+class CreateChannelRequest(_message.Message):
+    __slots__ = ("channel", "idempotency_key")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    channel: _alert_channel_pb2.AlertChannel
+    idempotency_key: str
+    def __init__(self, channel: _Optional[_Union[_alert_channel_pb2.AlertChannel, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class CreateChannelResponse(_message.Message):
+    __slots__ = ("channel", "signing_secret", "replayed")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_SECRET_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    channel: _alert_channel_pb2.AlertChannel
+    signing_secret: str
+    replayed: bool
+    def __init__(self, channel: _Optional[_Union[_alert_channel_pb2.AlertChannel, _Mapping]] = ..., signing_secret: _Optional[str] = ..., replayed: bool = ...) -> None: ...
+
+class UpdateChannelRequest(_message.Message):
+    __slots__ = ("channel", "idempotency_key")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    channel: _alert_channel_pb2.AlertChannel
+    idempotency_key: str
+    def __init__(self, channel: _Optional[_Union[_alert_channel_pb2.AlertChannel, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class UpdateChannelResponse(_message.Message):
+    __slots__ = ("channel", "replayed")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    channel: _alert_channel_pb2.AlertChannel
+    replayed: bool
+    def __init__(self, channel: _Optional[_Union[_alert_channel_pb2.AlertChannel, _Mapping]] = ..., replayed: bool = ...) -> None: ...
+
+class GetChannelRequest(_message.Message):
+    __slots__ = ("channel_id",)
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    channel_id: str
+    def __init__(self, channel_id: _Optional[str] = ...) -> None: ...
+
+class GetChannelResponse(_message.Message):
+    __slots__ = ("channel",)
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    channel: _alert_channel_pb2.AlertChannel
+    def __init__(self, channel: _Optional[_Union[_alert_channel_pb2.AlertChannel, _Mapping]] = ...) -> None: ...
+
+class ListChannelsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListChannelsResponse(_message.Message):
+    __slots__ = ("channels", "next_page_token")
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    channels: _containers.RepeatedCompositeFieldContainer[_alert_channel_pb2.AlertChannel]
+    next_page_token: str
+    def __init__(self, channels: _Optional[_Iterable[_Union[_alert_channel_pb2.AlertChannel, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteChannelRequest(_message.Message):
+    __slots__ = ("channel_id", "idempotency_key")
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    channel_id: str
+    idempotency_key: str
+    def __init__(self, channel_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class DeleteChannelResponse(_message.Message):
+    __slots__ = ("replayed",)
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    replayed: bool
+    def __init__(self, replayed: bool = ...) -> None: ...
+
+class RotateChannelSecretRequest(_message.Message):
+    __slots__ = ("channel_id", "idempotency_key")
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    channel_id: str
+    idempotency_key: str
+    def __init__(self, channel_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class RotateChannelSecretResponse(_message.Message):
+    __slots__ = ("channel", "signing_secret", "replayed")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_SECRET_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    channel: _alert_channel_pb2.AlertChannel
+    signing_secret: str
+    replayed: bool
+    def __init__(self, channel: _Optional[_Union[_alert_channel_pb2.AlertChannel, _Mapping]] = ..., signing_secret: _Optional[str] = ..., replayed: bool = ...) -> None: ...
+
+class TestChannelRequest(_message.Message):
+    __slots__ = ("channel_id",)
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    channel_id: str
+    def __init__(self, channel_id: _Optional[str] = ...) -> None: ...
+
+class TestChannelResponse(_message.Message):
+    __slots__ = ("delivered", "detail")
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    delivered: bool
+    detail: str
+    def __init__(self, delivered: bool = ..., detail: _Optional[str] = ...) -> None: ...
+
+class ListDeliveriesRequest(_message.Message):
+    __slots__ = ("channel_id", "state", "page_size", "page_token")
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    channel_id: str
+    state: _alert_channel_pb2.DeliveryState
+    page_size: int
+    page_token: str
+    def __init__(self, channel_id: _Optional[str] = ..., state: _Optional[_Union[_alert_channel_pb2.DeliveryState, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDeliveriesResponse(_message.Message):
+    __slots__ = ("deliveries", "next_page_token")
+    DELIVERIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    deliveries: _containers.RepeatedCompositeFieldContainer[_alert_channel_pb2.AlertDelivery]
+    next_page_token: str
+    def __init__(self, deliveries: _Optional[_Iterable[_Union[_alert_channel_pb2.AlertDelivery, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ResendDeliveryRequest(_message.Message):
+    __slots__ = ("channel_id", "alert_id", "idempotency_key")
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    ALERT_ID_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    channel_id: str
+    alert_id: str
+    idempotency_key: str
+    def __init__(self, channel_id: _Optional[str] = ..., alert_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class ResendDeliveryResponse(_message.Message):
+    __slots__ = ("delivery", "replayed")
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    delivery: _alert_channel_pb2.AlertDelivery
+    replayed: bool
+    def __init__(self, delivery: _Optional[_Union[_alert_channel_pb2.AlertDelivery, _Mapping]] = ..., replayed: bool = ...) -> None: ...

@@ -83,6 +83,51 @@ class BudgetServiceStub(object):
                 request_serializer=imprest_dot_v1_dot_budget__service__pb2.AcknowledgeAlertRequest.SerializeToString,
                 response_deserializer=imprest_dot_v1_dot_budget__service__pb2.AcknowledgeAlertResponse.FromString,
                 _registered_method=True)
+        self.CreateChannel = channel.unary_unary(
+                '/imprest.v1.BudgetService/CreateChannel',
+                request_serializer=imprest_dot_v1_dot_budget__service__pb2.CreateChannelRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_budget__service__pb2.CreateChannelResponse.FromString,
+                _registered_method=True)
+        self.UpdateChannel = channel.unary_unary(
+                '/imprest.v1.BudgetService/UpdateChannel',
+                request_serializer=imprest_dot_v1_dot_budget__service__pb2.UpdateChannelRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_budget__service__pb2.UpdateChannelResponse.FromString,
+                _registered_method=True)
+        self.GetChannel = channel.unary_unary(
+                '/imprest.v1.BudgetService/GetChannel',
+                request_serializer=imprest_dot_v1_dot_budget__service__pb2.GetChannelRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_budget__service__pb2.GetChannelResponse.FromString,
+                _registered_method=True)
+        self.ListChannels = channel.unary_unary(
+                '/imprest.v1.BudgetService/ListChannels',
+                request_serializer=imprest_dot_v1_dot_budget__service__pb2.ListChannelsRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_budget__service__pb2.ListChannelsResponse.FromString,
+                _registered_method=True)
+        self.DeleteChannel = channel.unary_unary(
+                '/imprest.v1.BudgetService/DeleteChannel',
+                request_serializer=imprest_dot_v1_dot_budget__service__pb2.DeleteChannelRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_budget__service__pb2.DeleteChannelResponse.FromString,
+                _registered_method=True)
+        self.RotateChannelSecret = channel.unary_unary(
+                '/imprest.v1.BudgetService/RotateChannelSecret',
+                request_serializer=imprest_dot_v1_dot_budget__service__pb2.RotateChannelSecretRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_budget__service__pb2.RotateChannelSecretResponse.FromString,
+                _registered_method=True)
+        self.TestChannel = channel.unary_unary(
+                '/imprest.v1.BudgetService/TestChannel',
+                request_serializer=imprest_dot_v1_dot_budget__service__pb2.TestChannelRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_budget__service__pb2.TestChannelResponse.FromString,
+                _registered_method=True)
+        self.ListDeliveries = channel.unary_unary(
+                '/imprest.v1.BudgetService/ListDeliveries',
+                request_serializer=imprest_dot_v1_dot_budget__service__pb2.ListDeliveriesRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_budget__service__pb2.ListDeliveriesResponse.FromString,
+                _registered_method=True)
+        self.ResendDelivery = channel.unary_unary(
+                '/imprest.v1.BudgetService/ResendDelivery',
+                request_serializer=imprest_dot_v1_dot_budget__service__pb2.ResendDeliveryRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_budget__service__pb2.ResendDeliveryResponse.FromString,
+                _registered_method=True)
 
 
 class BudgetServiceServicer(object):
@@ -163,6 +208,76 @@ class BudgetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateChannel(self, request, context):
+        """Creates a channel, which gets the alerts from now on. The reply is the only one that ever has a webhook's signing
+        secret. Idempotent by key. Errors: CHANNEL_EXISTS, CHANNEL_NOT_CONFIGURED, NOT_FOUND (the account).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateChannel(self, request, context):
+        """Changes a channel as a whole, for alerts from now on. Idempotent by key.
+        Errors: NOT_FOUND, CHANNEL_NOT_CONFIGURED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetChannel(self, request, context):
+        """Returns a channel, without its secrets. Errors: INVALID_ARGUMENT, NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChannels(self, request, context):
+        """Lists channels in the order of their ids. Errors: INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteChannel(self, request, context):
+        """Deletes a channel with its deliveries; what is being sent may still arrive. Idempotent by key. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateChannelSecret(self, request, context):
+        """Gives a webhook a new signing secret. For 24 hours what is sent is signed with both. Idempotent by key.
+        Errors: NOT_FOUND, CHANNEL_NOT_CONFIGURED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestChannel(self, request, context):
+        """Sends an alert that is marked as a test to a channel, now and once, also to a disabled one, and says how that
+        ended. It leaves no trace in the deliveries; each call sends. Takes up to 10 seconds.
+        Errors: INVALID_ARGUMENT, NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeliveries(self, request, context):
+        """Lists deliveries, those of the newest alerts first. All filters that are set must match.
+        Errors: INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResendDelivery(self, request, context):
+        """Has an alert sent to a channel now, whatever has become of its delivery, with as many tries as a new one. A
+        receiver that has had it already gets it again. Idempotent by key. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BudgetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -205,6 +320,51 @@ def add_BudgetServiceServicer_to_server(servicer, server):
                     servicer.AcknowledgeAlert,
                     request_deserializer=imprest_dot_v1_dot_budget__service__pb2.AcknowledgeAlertRequest.FromString,
                     response_serializer=imprest_dot_v1_dot_budget__service__pb2.AcknowledgeAlertResponse.SerializeToString,
+            ),
+            'CreateChannel': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateChannel,
+                    request_deserializer=imprest_dot_v1_dot_budget__service__pb2.CreateChannelRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_budget__service__pb2.CreateChannelResponse.SerializeToString,
+            ),
+            'UpdateChannel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateChannel,
+                    request_deserializer=imprest_dot_v1_dot_budget__service__pb2.UpdateChannelRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_budget__service__pb2.UpdateChannelResponse.SerializeToString,
+            ),
+            'GetChannel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetChannel,
+                    request_deserializer=imprest_dot_v1_dot_budget__service__pb2.GetChannelRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_budget__service__pb2.GetChannelResponse.SerializeToString,
+            ),
+            'ListChannels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChannels,
+                    request_deserializer=imprest_dot_v1_dot_budget__service__pb2.ListChannelsRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_budget__service__pb2.ListChannelsResponse.SerializeToString,
+            ),
+            'DeleteChannel': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteChannel,
+                    request_deserializer=imprest_dot_v1_dot_budget__service__pb2.DeleteChannelRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_budget__service__pb2.DeleteChannelResponse.SerializeToString,
+            ),
+            'RotateChannelSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateChannelSecret,
+                    request_deserializer=imprest_dot_v1_dot_budget__service__pb2.RotateChannelSecretRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_budget__service__pb2.RotateChannelSecretResponse.SerializeToString,
+            ),
+            'TestChannel': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestChannel,
+                    request_deserializer=imprest_dot_v1_dot_budget__service__pb2.TestChannelRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_budget__service__pb2.TestChannelResponse.SerializeToString,
+            ),
+            'ListDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeliveries,
+                    request_deserializer=imprest_dot_v1_dot_budget__service__pb2.ListDeliveriesRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_budget__service__pb2.ListDeliveriesResponse.SerializeToString,
+            ),
+            'ResendDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResendDelivery,
+                    request_deserializer=imprest_dot_v1_dot_budget__service__pb2.ResendDeliveryRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_budget__service__pb2.ResendDeliveryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -432,6 +592,249 @@ class BudgetService(object):
             '/imprest.v1.BudgetService/AcknowledgeAlert',
             imprest_dot_v1_dot_budget__service__pb2.AcknowledgeAlertRequest.SerializeToString,
             imprest_dot_v1_dot_budget__service__pb2.AcknowledgeAlertResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateChannel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.BudgetService/CreateChannel',
+            imprest_dot_v1_dot_budget__service__pb2.CreateChannelRequest.SerializeToString,
+            imprest_dot_v1_dot_budget__service__pb2.CreateChannelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateChannel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.BudgetService/UpdateChannel',
+            imprest_dot_v1_dot_budget__service__pb2.UpdateChannelRequest.SerializeToString,
+            imprest_dot_v1_dot_budget__service__pb2.UpdateChannelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetChannel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.BudgetService/GetChannel',
+            imprest_dot_v1_dot_budget__service__pb2.GetChannelRequest.SerializeToString,
+            imprest_dot_v1_dot_budget__service__pb2.GetChannelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChannels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.BudgetService/ListChannels',
+            imprest_dot_v1_dot_budget__service__pb2.ListChannelsRequest.SerializeToString,
+            imprest_dot_v1_dot_budget__service__pb2.ListChannelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteChannel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.BudgetService/DeleteChannel',
+            imprest_dot_v1_dot_budget__service__pb2.DeleteChannelRequest.SerializeToString,
+            imprest_dot_v1_dot_budget__service__pb2.DeleteChannelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateChannelSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.BudgetService/RotateChannelSecret',
+            imprest_dot_v1_dot_budget__service__pb2.RotateChannelSecretRequest.SerializeToString,
+            imprest_dot_v1_dot_budget__service__pb2.RotateChannelSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestChannel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.BudgetService/TestChannel',
+            imprest_dot_v1_dot_budget__service__pb2.TestChannelRequest.SerializeToString,
+            imprest_dot_v1_dot_budget__service__pb2.TestChannelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.BudgetService/ListDeliveries',
+            imprest_dot_v1_dot_budget__service__pb2.ListDeliveriesRequest.SerializeToString,
+            imprest_dot_v1_dot_budget__service__pb2.ListDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResendDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.BudgetService/ResendDelivery',
+            imprest_dot_v1_dot_budget__service__pb2.ResendDeliveryRequest.SerializeToString,
+            imprest_dot_v1_dot_budget__service__pb2.ResendDeliveryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,15 +6,18 @@ its attempts are used up (DEAD). A receiver may see the same alert twice, when i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
-from imprest_server.budgets.model import AlertKind, AlertLevel
+from imprest_server.budgets.model import Alert, AlertId, AlertKind, AlertLevel, StoredAlert
 from imprest_server.core.ids import AccountId, TenantId
 
 ChannelId = NewType("ChannelId", str)
+
+#: One channel of one tenant.
+ChannelKey = tuple[TenantId, ChannelId]
 
 
 class ChannelKind(StrEnum):
@@ -38,15 +41,23 @@ class Filter:
     """Which alerts a channel gets; what is empty or None does not restrict."""
 
     min_level: AlertLevel = AlertLevel.INFO
-    kinds: frozenset[AlertKind] = frozenset()
+    kinds: tuple[AlertKind, ...] = ()
     account_id: AccountId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A secret as it is stored; the Sealer opens it, while something is sent. See `sealing`."""
+
+    value: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """One destination. Secrets stand here in the clear, and only while something is sent: never log one of these.
+    """One destination. It gets the alerts after `cursor`, those of them that pass its filter; a disabled one none.
 
-    `url` (WEBHOOK, SLACK) is secret for SLACK, for whoever knows it may post. `signing_secret` is a webhook's.
+    `secret` is a WEBHOOK's key to sign with, or the URL of a SLACK channel, for whoever knows that may post. After a
+    rotation webhooks are signed with `previous_secret`, too, until `previous_until`.
     """
 
     tenant_id: TenantId
@@ -54,17 +65,63 @@ class Channel:
     kind: ChannelKind
     display_name: str = ""
     url: str = ""
-    signing_secret: str = ""
     recipients: tuple[str, ...] = ()
     filter: Filter = Filter()
-    enabled: bool = True
+    disabled: bool = False
+    secret: Sealed | None = None
+    previous_secret: Sealed | None = None
+    previous_until: datetime | None = None
+    cursor: int = 0
+    create_time: datetime
+    update_time: datetime
 
-    def __repr__(self) -> str:
-        return f"Channel({self.tenant_id}/{self.channel_id}, {self.kind})"
+    @property
+    def key(self) -> ChannelKey:
+        """What names it."""
+        return self.tenant_id, self.channel_id
 
 
-#: Attempts of one delivery before it is DEAD: over about a day, at the waits below.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What became of one alert on one channel.
+
+    `attempts` only ever grows; when it has come to `last_attempt` without success the delivery is DEAD. `attempt_time`
+    and `detail` tell of the latest try that came to an end; `next_time` is when a PENDING one is due.
+    """
+
+    tenant_id: TenantId
+    channel_id: ChannelId
+    sequence: int
+    alert_id: AlertId
+    state: DeliveryState
+    attempts: int
+    last_attempt: int
+    create_time: datetime
+    next_time: datetime
+    attempt_time: datetime | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A delivery that one worker may try, until its lease ends; `attempt` is the number of the try."""
+
+    channel_id: ChannelId
+    stored: StoredAlert
+    attempt: int
+    last_attempt: int
+
+    @property
+    def tries(self) -> int:
+        """The number of the try since the delivery was made or resent."""
+        return max(1, self.attempt - self.last_attempt + MAX_ATTEMPTS)
+
+
+#: Tries of one delivery before it is DEAD: over about half a day, at the waits below. Resending allows as many again.
 MAX_ATTEMPTS = 12
+
+#: Alerts count from 1.
+_TEST_SEQUENCE = 0
 
 
 def wait_before(attempt: int, jitter: float) -> timedelta:
@@ -76,12 +133,27 @@ def wait_before(attempt: int, jitter: float) -> timedelta:
     return timedelta(seconds=full_s * (1 - jitter / 2))
 
 
+def alert_for_test(tenant_id: TenantId, alert_id: AlertId, now: datetime) -> StoredAlert:
+    """What a test send delivers."""
+    alert = Alert(
+        alert_id=alert_id, kind=AlertKind.ANOMALY, level=AlertLevel.INFO, create_time=now, currency_code="USD"
+    )
+    return StoredAlert(tenant_id, _TEST_SEQUENCE, alert)
+
+
+def is_test(stored: StoredAlert) -> bool:
+    """Whether it is a test send's."""
+    return stored.sequence == _TEST_SEQUENCE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """How one try ended; `detail` is short, and holds neither secrets nor the receiver's text."""
+    """How one try ended; `detail` is short, and holds neither secrets nor the receiver's text.
+
+    `final`: trying again is of no use. `retry_after_s`: the receiver wants to be left alone for so long.
+    """
 
     delivered: bool
     detail: str
     final: bool = False
     retry_after_s: int | None = None
-    at: datetime | None = None

@@ -8,10 +8,7 @@ and proxies from the environment are not used.
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Sequence
-
-import aiohttp
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -20,6 +17,14 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 #: Translated by the local network, to whatever it likes.
 _LOCAL_TRANSLATION = ipaddress.IPv6Network("64:ff9b:1::/48")
+#: Not everywhere known as internal: protocol assignments and the metadata services of clouds, relays, segment routing.
+_INTERNAL: tuple[Network, ...] = (
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    ipaddress.IPv4Network("168.63.129.16/32"),
+    ipaddress.IPv4Network("192.88.99.0/24"),
+    ipaddress.IPv6Network("5f00::/16"),
+    ipaddress.IPv6Network("3fff::/20"),
+)
 
 
 class AddressRefused(OSError):
@@ -37,6 +42,8 @@ def is_public(address: Address) -> bool:
             return is_public(inner)
         if address in _LOCAL_TRANSLATION or address.is_site_local:
             return False
+    if any(address in network for network in _INTERNAL if network.version == address.version):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
@@ -52,28 +59,30 @@ def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return None
 
 
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Networks in CIDR notation, separated by commas. Raises ValueError."""
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
 class Gate:
-    """Lets sockets through to public addresses and to the networks the operator allows."""
+    """Lets through to public addresses, with TLS, and to the networks that the operator allows."""
 
     def __init__(self, allowed: Sequence[Network] = ()) -> None:
         self._allowed = tuple(allowed)
 
-    def check(self, host: str) -> None:
+    @property
+    def may_be_plain(self) -> bool:
+        """Whether there is anywhere that an alert may be sent to without TLS."""
+        return bool(self._allowed)
+
+    def check(self, host: str, *, tls: bool) -> None:
         """Raises AddressRefused unless an alert may be sent to this numeric address."""
         address = ipaddress.ip_address(host.partition("%")[0])
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
         effective = mapped or address
-        if not is_public(address) and not any(effective in n for n in self._allowed if n.version == effective.version):
+        if any(effective in network for network in self._allowed if network.version == effective.version):
+            return
+        if not is_public(address):
             raise AddressRefused("the address is not public")
-
-    def connector(self) -> aiohttp.TCPConnector:
-        """A connector whose every socket passes here, however its address was found."""
-
-        def make(found: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
-            family, kind, protocol, _, address = found
-            self.check(str(address[0]))
-            made = socket.socket(family, kind, protocol)
-            made.setblocking(False)
-            return made
-
-        return aiohttp.TCPConnector(socket_factory=make, use_dns_cache=False, force_close=True)
+        if not tls:
+            raise AddressRefused("http:// is for allowed networks only")

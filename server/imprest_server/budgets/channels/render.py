@@ -1,4 +1,4 @@
-"""An alert as JSON for webhooks, as a line for Slack, and as an email. Pure; amounts are decimal strings."""
+"""An alert as JSON for webhooks, as text for Slack, and as an email. Pure; amounts are decimal strings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from email.message import EmailMessage
 from html import escape
 from typing import Any
 
+from imprest_server.budgets.channels.model import is_test
 from imprest_server.budgets.model import Alert, AlertKind, AlertLevel, StoredAlert
-from imprest_server.core.ids import ReservationId, format_reservation_id
+from imprest_server.core.ids import ReservationId, format_alert_id, format_reservation_id
 from imprest_server.core.money import format_nanos
 
 _HEADLINES = {
@@ -22,6 +23,8 @@ _HEADLINES = {
     AlertKind.RESERVATION_EXPIRED: "A hold of account {account_id} expired; what was used has been charged",
     AlertKind.ANOMALY: "Unusual spending of account {account_id}",
 }
+#: The fields of a test send, beside `test`.
+_TESTED = ("alert_id", "sequence", "level", "create_time", "summary")
 _EMOJI = {
     AlertLevel.INFO: ":information_source:",
     AlertLevel.WARNING: ":warning:",
@@ -30,8 +33,11 @@ _EMOJI = {
 }
 
 
-def headline(alert: Alert) -> str:
+def headline(stored: StoredAlert) -> str:
     """What happened, in one line."""
+    if is_test(stored):
+        return "This is a test: alerts of Imprest arrive here"
+    alert = stored.alert
     percent = format(alert.threshold.percent.normalize(), "f") if alert.threshold else ""
     return _HEADLINES[alert.kind].format(budget_id=alert.budget_id, account_id=alert.account_id, percent=percent)
 
@@ -40,17 +46,19 @@ def payload(stored: StoredAlert) -> bytes:
     """A webhook's body: one JSON object. Fields that do not apply are absent; new ones may be added."""
     alert = stored.alert
     body: dict[str, Any] = {
-        "alert_id": alert.alert_id.hex,
+        "alert_id": format_alert_id(alert.alert_id),
         "sequence": stored.sequence,
         "kind": alert.kind,
         "level": alert.level.name,
         "create_time": _time(alert.create_time),
-        "summary": headline(alert),
+        "summary": headline(stored),
         "currency_code": alert.currency_code,
         **dict(_facts(alert)),
     }
     if alert.call_ids:
         body["call_ids"] = list(alert.call_ids)
+    if is_test(stored):
+        body = {name: body[name] for name in _TESTED} | {"test": True}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -58,7 +66,7 @@ def slack_text(stored: StoredAlert) -> bytes:
     """The body of a Slack-compatible webhook: `{"text": …}`, with what callers chose escaped."""
     alert = stored.alert
     facts = [f"*{_label(name)}:* {_slack(value)}" for name, value in _facts(alert, alert.currency_code)]
-    title = f"{_EMOJI[alert.level]} *{_slack(headline(alert))}*"
+    title = f"{_EMOJI[alert.level]} *{_slack(headline(stored))}*"
     return json.dumps({"text": "\n".join([title, *facts])}, ensure_ascii=False).encode()
 
 
@@ -69,14 +77,15 @@ def email(stored: StoredAlert, sender: str, recipients: tuple[str, ...]) -> Emai
     facts += [("Calls", ", ".join(alert.call_ids))] if alert.call_ids else []
     facts.append(("Time", _time(alert.create_time)))
     message = EmailMessage()
-    message["Subject"] = " ".join(f"[{alert.level.name}] {headline(alert)}".split())
+    message["Subject"] = " ".join(f"[{alert.level.name}] {headline(stored)}".split())
     message["From"] = sender
     message["To"] = ", ".join(recipients)
-    message["Message-ID"] = f"<{alert.alert_id.hex}@imprest>"
+    message["Date"] = alert.create_time
+    message["Message-ID"] = f"<{format_alert_id(alert.alert_id)}@imprest>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content("\n".join([headline(alert), "", *(f"{name}: {value}" for name, value in facts)]) + "\n")
+    message.set_content("\n".join([headline(stored), "", *(f"{name}: {value}" for name, value in facts)]) + "\n")
     rows = "".join(f"<tr><th align=left>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)
-    body = f"<h2>{escape(headline(alert))}</h2><table cellpadding=4>{rows}</table>"
+    body = f"<h2>{escape(headline(stored))}</h2><table cellpadding=4>{rows}</table>"
     message.add_alternative(f"<!doctype html><html><body>{body}</body></html>", subtype="html")
     return message
 

@@ -7,7 +7,6 @@ put in its place does not open.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -32,7 +31,7 @@ class Sealer:
         """From 32 bytes in base64. Raises ValueError, without repeating the text."""
         try:
             key = base64.b64decode(text, validate=True)
-        except binascii.Error:
+        except ValueError:
             key = b""
         if len(key) != 32:
             raise ValueError("must be 32 random bytes in base64: make one with `openssl rand -base64 32`")
