@@ -18,6 +18,8 @@ KEYS = {
     "pk_postings": ("tenant_id", "account_id", "seq"),
     "pk_refunds": ("tenant_id", "captured_transaction_id"),
     "ix_refunds_refund": ("tenant_id", "refund_transaction_id"),
+    "pk_cost_adjustments": ("tenant_id", "captured_transaction_id"),
+    "ix_cost_adjustments_adjusting": ("tenant_id", "adjusting_transaction_id"),
     "pk_operations": ("tenant_id", "kind", "idempotency_key"),
     "pk_usage_lines": ("tenant_id", "account_id", "call_id"),
     "pk_usage_counters": ("tenant_id", "account_id", "month"),

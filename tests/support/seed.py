@@ -50,6 +50,10 @@ INSERT INTO refunds (tenant_id, captured_transaction_id, refund_transaction_id, 
 SELECT tenant_id, transaction_id, transaction_id, account_id, 'REFUND', 1, 0
 FROM transactions WHERE tenant_id = %(tenant)s;
 
+INSERT INTO cost_adjustments (tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost)
+SELECT tenant_id, transaction_id, transaction_id, account_id, 1
+FROM transactions WHERE tenant_id = %(tenant)s;
+
 INSERT INTO usage_lines (
     tenant_id, account_id, call_id, line_id, seq, meter, provider, model, quantity, destination, operation, labels,
     price, cost, exact_price, exact_cost, price_version_id, match, start_time, create_time

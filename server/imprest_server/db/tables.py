@@ -78,6 +78,7 @@ _KINDS = (
     "CHARGE",
     "USAGE",
     "REFUND",
+    "TRUE_UP",
     "UPDATE_ACCOUNT",
     "CLOSE",
 )
@@ -312,6 +313,33 @@ refunds = Table(
     CheckConstraint("cost >= 0", name="ck_refunds_cost"),
     # queries.sql get_transaction; verify.sql allocations
     Index("ix_refunds_refund", "tenant_id", "refund_transaction_id"),
+)
+
+cost_adjustments = Table(
+    "cost_adjustments",
+    metadata,
+    _required("tenant_id", Text),
+    _required("captured_transaction_id", Uuid),
+    _required("adjusting_transaction_id", Uuid),
+    _required("account_id", Text),
+    _money("cost"),
+    # store.sql load_captures, load_captures_to_refund; verify.sql
+    PrimaryKeyConstraint(
+        "tenant_id", "captured_transaction_id", "adjusting_transaction_id", name="pk_cost_adjustments"
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "captured_transaction_id"],
+        ["transactions.tenant_id", "transactions.transaction_id"],
+        name="fk_cost_adjustments_captured",
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "adjusting_transaction_id"],
+        ["transactions.tenant_id", "transactions.transaction_id"],
+        name="fk_cost_adjustments_adjusting",
+    ),
+    CheckConstraint("cost <> 0", name="ck_cost_adjustments_cost"),
+    # verify.sql corrections
+    Index("ix_cost_adjustments_adjusting", "tenant_id", "adjusting_transaction_id"),
 )
 
 operations = Table(

@@ -14,7 +14,7 @@ from imprest_server.core.money import format_nanos
 from imprest_server.ledger.chart import LedgerAccountCode as Code
 from imprest_server.ledger.chart import apply_posting
 from imprest_server.ledger.hashing import chain
-from imprest_server.ledger.model import Account, Book, Transaction, TransactionKind
+from imprest_server.ledger.model import CAPTURES, Account, Book, Transaction, TransactionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,21 @@ class Allocation:
     captured_cost: int
     total_amount: int
     total_cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One row of `cost_adjustments`: by how much a transaction corrected the cost of a captured one, in nanos.
+
+    `captured_*` describe the captured transaction, None when it does not exist; `left` is what it costs in the end.
+    """
+
+    account_id: AccountId
+    cost: int
+    captured_account_id: AccountId | None
+    captured_seq: int | None
+    captured_kind: str | None
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +158,13 @@ class BookAudit:
         stored: Transaction,
         reservation_account_id: AccountId | None,
         allocations: Sequence[Allocation],
+        corrections: Sequence[Correction],
         usage: Usage | None,
     ) -> None:
         """Check the next transaction of the journal and go on from it.
 
-        `reservation_account_id` is the account of the reservation it names, `allocations` what it gave back, `usage`
-        what its usage lines add up to.
+        `reservation_account_id` is the account of the reservation it names, `allocations` what it gave back,
+        `corrections` which costs it corrected, `usage` what its usage lines add up to.
         """
         running, seq = self.running, stored.seq
         self._expect(seq, "seq", running.seq + 1, seq)
@@ -166,6 +182,7 @@ class BookAudit:
             found = f"one of account {reservation_account_id}" if reservation_account_id else "none"
             self._expect(seq, "reservation", f"{name} of this account", found)
         self._check_allocations(stored, allocations)
+        self._check_corrections(stored, corrections)
         self._check_usage(stored, usage)
         running.seq, running.chain_hash, running.last_time = seq, stored.chain_hash, stored.create_time
 
@@ -214,6 +231,28 @@ class BookAudit:
                 if total > limit:
                     expected = f"at most {format_nanos(limit)}"
                     self._expect(seq, f"{what} of seq {a.captured_seq}", expected, format_nanos(total))
+
+    def _check_corrections(self, stored: Transaction, corrections: Sequence[Correction]) -> None:
+        """A correction of costs posts what it says, of earlier usage of this book, of which no cost goes below zero."""
+        seq = stored.seq
+        if stored.kind is TransactionKind.TRUE_UP:
+            costs = [p.amount if p.debit is Code.PROVIDER_COST else -p.amount for p in stored.postings]
+            self._expect_amount(seq, "cost corrections", sum(costs), sum(c.cost for c in corrections))
+            for p in stored.postings:
+                self._expect(
+                    seq, "codes of a true-up", {Code.PROVIDER_COST, Code.PROVIDER_PAYABLE}, {p.debit, p.credit}
+                )
+        elif corrections:
+            self._expect(seq, "cost corrections", "none", "some")
+        for c in corrections:
+            self._expect(seq, "account of a cost correction", self.account_id, c.account_id)
+            earlier = c.captured_seq is not None and c.captured_seq < seq
+            if not earlier or c.captured_account_id != self.account_id or c.captured_kind not in CAPTURES:
+                found = f"{c.captured_kind} of account {c.captured_account_id}, seq {c.captured_seq}"
+                self._expect(seq, "captured transaction of a cost correction", "earlier usage of this book", found)
+            if c.left < 0:
+                what = f"cost in all of seq {c.captured_seq}"
+                self._expect(seq, what, "at least 0", format_nanos(c.left))
 
     def _check_usage(self, stored: Transaction, usage: Usage | None) -> None:
         """Lines cost what was posted as provider cost, and their prices are what was charged or absorbed."""

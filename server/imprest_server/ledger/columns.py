@@ -24,7 +24,15 @@ from imprest_server.db.arrays import (
     uuid,
 )
 from imprest_server.ledger.chart import LedgerAccountCode
-from imprest_server.ledger.model import Account, Book, Labels, RefundAllocation, Reservation, Transaction
+from imprest_server.ledger.model import (
+    Account,
+    Book,
+    CostAdjustment,
+    Labels,
+    RefundAllocation,
+    Reservation,
+    Transaction,
+)
 from imprest_server.ledger.operations import StoredOperation
 from imprest_server.ledger.rating import Count, CounterKey, RecordedLine
 from imprest_server.ledger.working_set import Ledger, OperationScope, ReservationKey
@@ -54,6 +62,7 @@ def rows_to_write(ledger: Ledger, now: datetime) -> list[tuple[str, list[Row]]]:
         ("insert_transactions", [_transaction_row(transaction) for transaction in transactions]),
         ("insert_postings", [row for transaction in transactions for row in _posting_rows(transaction)]),
         ("insert_refunds", [_refund_row(allocation) for allocation in changes.refunds]),
+        ("insert_cost_adjustments", [_cost_adjustment_row(adjustment) for adjustment in changes.cost_adjustments]),
         ("insert_usage_lines", [_usage_row(line) for line in changes.usage_lines]),
         (
             "upsert_usage_counters",
@@ -192,6 +201,16 @@ def _refund_row(r: RefundAllocation) -> Row:
         r.kind,
         numeric(r.amount),
         numeric(r.cost),
+    )
+
+
+def _cost_adjustment_row(c: CostAdjustment) -> Row:
+    return (
+        text(c.tenant_id),
+        uuid(c.captured_transaction_id),
+        uuid(c.adjusting_transaction_id),
+        text(c.account_id),
+        numeric(c.cost),
     )
 
 

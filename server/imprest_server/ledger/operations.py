@@ -54,6 +54,7 @@ class OperationKind(StrEnum):
     CHARGE = "CHARGE"
     RECORD_USAGE = "RECORD_USAGE"
     REFUND = "REFUND"
+    TRUE_UP_COST = "TRUE_UP_COST"
     EXPIRE = "EXPIRE"
 
 
@@ -282,6 +283,20 @@ class Refund(Operation):
     amount: Money | None = None
     reason: str | None = None
     reverse_cost: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrueUpCost(Operation):
+    """Correct what providers charge for one transaction, or for a reservation's captures, to `cost` in all.
+
+    Exactly one of the two targets is set.
+    """
+
+    kind = OperationKind.TRUE_UP_COST
+    transaction_id: TransactionId | None = None
+    reservation_id: ReservationId | None = None
+    cost: Money
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from imprest_server.db.arrays import array, optional_numeric, text, timestamp, u
 from imprest_server.db.pool import tenants_setting
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.ledger.columns import rows_to_write
-from imprest_server.ledger.model import Capture, Reservation, TransactionKind
+from imprest_server.ledger.model import CAPTURES, Capture, Reservation, TransactionKind
 from imprest_server.ledger.operations import OperationKind, StoredOperation
 from imprest_server.ledger.rating import CounterKey
 from imprest_server.ledger.rows import RESERVATION_WIDTH, account_of, book_of, reservation_of, usage_line_of
@@ -53,8 +53,9 @@ class Wanted:
     """The keys of all that a batch names, without duplicates: what to lock and load.
 
     `captures_of` and `captures` are the reservations and transactions whose captures a refund may give back,
-    `expiries_of` the reservations of whose expiry's capture a late commit may; their accounts are locked like those
-    of `reservations`. With each of `captures_of` stands how many nanos are to be refunded, None for all.
+    `expiries_of` the reservations of whose expiry's capture a late commit may, `costs_of` those whose captures' cost is
+    corrected; their accounts are locked like those of `reservations`. With each of `captures_of` stands how many nanos
+    are to be refunded, None for all.
 
     Usage: `lines` and `lines_of` are lines with ids of their own, of calls and of reservations; `counters` and
     `counters_of` are the accounts, named or of reservations, whose months are looked at, with an instant in the month
@@ -66,6 +67,7 @@ class Wanted:
     reservations: set[ReservationKey] = field(default_factory=set[ReservationKey])
     captures_of: dict[ReservationKey, int | None] = field(default_factory=dict[ReservationKey, int | None])
     expiries_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
+    costs_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
     captures: set[TransactionKey] = field(default_factory=set[TransactionKey])
     operations: set[OperationScope] = field(default_factory=set[OperationScope])
     external_references: set[ReferenceScope] = field(default_factory=set[ReferenceScope])
@@ -136,12 +138,13 @@ async def load(
                 "load_external_references",
                 _columns(wanted.external_references, "tenants", "kinds", "external_references"),
             )
-        if wanted.captures or wanted.expiries_of:
+        if wanted.captures or wanted.expiries_of or wanted.costs_of:
             captures = await run(
                 "load_captures",
                 {
                     **_columns(wanted.captures, "transaction_tenants", "transactions"),
                     **_columns(wanted.expiries_of, "expired_tenants", "expired"),
+                    **_columns(wanted.costs_of, "costed_tenants", "costed"),
                 },
             )
         if wanted.captures_of:
@@ -282,10 +285,10 @@ def _add_reservation(ledger: Ledger, row: tuple[Any, ...]) -> None:
 
 
 def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
-    tenant, transaction_id, account_id, seq, reservation_id, call_id, charged, cost, *given_back = row
-    returned, refunded, cost_returned, cost_reversed = map(nanos_of, given_back)
+    tenant, transaction_id, account_id, seq, reservation_id, call_id, kind, charged, cost, *later = row
+    returned, refunded, cost_returned, cost_reversed, cost_adjusted = map(nanos_of, later)
     ledger.transaction_accounts[tenant, transaction_id] = AccountId(account_id)
-    if charged:  # also when all of it was returned or refunded
+    if kind in CAPTURES:
         ledger.add_capture(
             tenant,
             Capture(
@@ -296,7 +299,7 @@ def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
                 call_id=call_id,
                 charged=nanos_of(charged) - returned,
                 refunded=refunded,
-                cost=nanos_of(cost) - cost_returned,
+                cost=nanos_of(cost) - cost_returned + cost_adjusted,
                 cost_reversed=cost_reversed,
             ),
         )

@@ -214,6 +214,7 @@ class _Verifier:
                 transaction,
                 reservation_account,
                 journal.allocations.get((tenant, account, seq), ()),
+                journal.corrections.get((tenant, account, seq), ()),
                 journal.usage.get((tenant, account, seq)),
             )
             self.report.transactions += 1
@@ -251,7 +252,10 @@ class _Verifier:
 
     async def _read_journal(self, rows: Range) -> Journal:
         return journal_of(
-            await self._rows(rows, "journal"), await self._rows(rows, "allocations"), await self._rows(rows, "usage")
+            await self._rows(rows, "journal"),
+            await self._rows(rows, "allocations"),
+            await self._rows(rows, "corrections"),
+            await self._rows(rows, "usage"),
         )
 
     async def _rows(self, rows: Range, block: str, **parameters: Any) -> list[TupleRow]:

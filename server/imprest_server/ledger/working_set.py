@@ -25,6 +25,7 @@ from imprest_server.ledger.model import (
     Account,
     Book,
     Capture,
+    CostAdjustment,
     RefundAllocation,
     Reservation,
     Transaction,
@@ -52,6 +53,7 @@ class Changes:
     reservations: set[ReservationKey] = field(default_factory=set[ReservationKey])
     transactions: list[Transaction] = field(default_factory=list[Transaction])
     refunds: list[RefundAllocation] = field(default_factory=list[RefundAllocation])
+    cost_adjustments: list[CostAdjustment] = field(default_factory=list[CostAdjustment])
     usage_lines: list[RecordedLine] = field(default_factory=list[RecordedLine])
     counters: set[CounterKey] = field(default_factory=set[CounterKey])
     operations: dict[OperationScope, StoredOperation] = field(default_factory=dict[OperationScope, StoredOperation])
@@ -161,6 +163,13 @@ class Ledger:
                 new = replace(old, refunded=refunded, cost_reversed=cost)
             self.captures[key] = new
             self.changes.refunds.append(allocation)
+
+    def put_cost_adjustments(self, adjustments: Iterable[CostAdjustment]) -> None:
+        """Record by how much the cost of which captures was corrected."""
+        for adjustment in adjustments:
+            key = (adjustment.tenant_id, adjustment.captured_transaction_id)
+            self.captures[key] = replace(self.captures[key], cost=self.captures[key].cost + adjustment.cost)
+            self.changes.cost_adjustments.append(adjustment)
 
     def put_usage_line(self, line: RecordedLine) -> None:
         """Keep a usage line and count it in the month."""

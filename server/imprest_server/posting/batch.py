@@ -125,6 +125,12 @@ def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
                 wanted.captures_of[key] = None if before is None or op.amount is None else before + op.amount.nanos
             if op.transaction_id is not None:
                 wanted.captures.add((tenant, op.transaction_id))
+        case ops.TrueUpCost():
+            if op.reservation_id is not None:
+                wanted.reservations.add((tenant, op.reservation_id))
+                wanted.costs_of.add((tenant, op.reservation_id))
+            if op.transaction_id is not None:
+                wanted.captures.add((tenant, op.transaction_id))
         case ops.UpdateAccount() | ops.FreezeAccount() | ops.UnfreezeAccount() | ops.CloseAccount():
             wanted.accounts.add((tenant, op.account_id))
         case ops.Reserve():

@@ -14,6 +14,7 @@ from imprest_server.ledger.chart import LedgerAccountCode as Code
 from imprest_server.ledger.chart import apply_posting
 from imprest_server.ledger.hashing import chain
 from imprest_server.ledger.model import (
+    CAPTURES,
     Account,
     Balance,
     Book,
@@ -135,13 +136,13 @@ class Draft:
         return replace(transaction, chain_hash=book.chain_hash)
 
     def _note_capture(self, transaction: Transaction) -> None:
-        """What charged the customer can be refunded later, also by a later operation of the same batch."""
+        """What charged for usage can be refunded or corrected later, also by a later operation of the same batch."""
         charged = sum(
             p.amount
             for p in transaction.postings
             if p.credit is Code.REVENUE and p.debit in (Code.WALLET, Code.RECEIVABLE)
         )
-        if charged:
+        if transaction.kind in CAPTURES:
             self._ledger.add_capture(
                 transaction.tenant_id,
                 Capture(

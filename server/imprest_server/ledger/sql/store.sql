@@ -167,22 +167,27 @@ CROSS JOIN LATERAL (
 ) AS found
 
 -- name: load_captures
--- Transactions by id, and those of expiries by reservation, with what they charged the customer and cost us, what of it
--- a late commit returned, and what refunds gave back.
+-- Transactions by id, those of expiries and all captures by reservation, with what they charged the customer and cost us,
+-- what of it a late commit returned, what refunds gave back, and by how much the cost was corrected.
 SELECT
-    t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id, posted.charged, posted.cost,
-    given_back.returned, given_back.refunded, given_back.cost_returned, given_back.cost_reversed
+    t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id, t.kind, posted.charged,
+    posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned, given_back.cost_reversed,
+    corrected.cost
 FROM (
-    SELECT found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id
+    SELECT
+        found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
+        found.kind
     FROM unnest(%(transaction_tenants)s::text[], %(transactions)s::uuid[]) AS wanted (tenant_id, transaction_id)
     CROSS JOIN LATERAL (
-        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id
+        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, kind
         FROM transactions
         WHERE tenant_id = wanted.tenant_id AND transaction_id = wanted.transaction_id
         LIMIT 1
     ) AS found
     UNION
-    SELECT found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id
+    SELECT
+        found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
+        found.kind
     FROM unnest(%(expired_tenants)s::text[], %(expired)s::uuid[]) AS wanted (tenant_id, reservation_id)
     CROSS JOIN LATERAL (
         SELECT provisional_transaction_id
@@ -191,10 +196,24 @@ FROM (
         LIMIT 1
     ) AS expiry
     CROSS JOIN LATERAL (
-        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id
+        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, kind
         FROM transactions
         WHERE tenant_id = wanted.tenant_id AND transaction_id = expiry.provisional_transaction_id
         LIMIT 1
+    ) AS found
+    UNION
+    SELECT
+        found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
+        found.kind
+    FROM unnest(%(costed_tenants)s::text[], %(costed)s::uuid[]) AS wanted (tenant_id, reservation_id)
+    CROSS JOIN LATERAL (
+        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, kind
+        FROM transactions
+        WHERE
+            tenant_id = wanted.tenant_id
+            AND reservation_id = wanted.reservation_id
+            AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT')
+        OFFSET 0
     ) AS found
 ) AS t
 CROSS JOIN LATERAL (
@@ -213,22 +232,27 @@ CROSS JOIN LATERAL (
     FROM refunds
     WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
 ) AS given_back
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(cost), 0) AS cost
+    FROM cost_adjustments
+    WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
+) AS corrected
 
 -- name: load_captures_to_refund
 -- Of each reservation its newest captures until what is left of them covers `amount` (NULL: all that have something
 -- left), and what was refunded of all its captures. Captures that other operations of the batch may give
 -- back do not count: an expiry's, and those of the `transactions` that are refunded by id.
 SELECT
-    c.tenant_id, c.transaction_id, c.account_id, c.seq, c.reservation_id, c.call_id, c.charged, c.cost, c.returned,
-    c.refunded, c.cost_returned, c.cost_reversed, c.all_refunded
+    c.tenant_id, c.transaction_id, c.account_id, c.seq, c.reservation_id, c.call_id, c.kind, c.charged, c.cost,
+    c.returned, c.refunded, c.cost_returned, c.cost_reversed, c.cost_corrected, c.all_refunded
 FROM
     unnest(%(tenants)s::text[], %(reservations)s::uuid[], %(amounts)s::numeric[])
     AS wanted (tenant_id, reservation_id, amount)
 CROSS JOIN LATERAL (
     SELECT
         found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
-        posted.charged, posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned,
-        given_back.cost_reversed,
+        found.kind, posted.charged, posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned,
+        given_back.cost_reversed, corrected.cost AS cost_corrected,
         posted.charged - given_back.returned - given_back.refunded AS refundable,
         sum(posted.charged - given_back.returned - given_back.refunded) OVER () AS all_refundable,
         sum(given_back.refunded) OVER () AS all_refunded,
@@ -264,6 +288,11 @@ CROSS JOIN LATERAL (
         FROM refunds
         WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
     ) AS given_back
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(cost), 0) AS cost
+        FROM cost_adjustments
+        WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
+    ) AS corrected
     WHERE posted.charged > 0
     WINDOW newest_first AS (ORDER BY found.seq DESC)
 ) AS c
@@ -567,6 +596,14 @@ SELECT tenant_id, captured_transaction_id, refund_transaction_id, account_id, ki
 FROM unnest(
     %s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::numeric[], %s::numeric[]
 ) AS new (tenant_id, captured_transaction_id, refund_transaction_id, account_id, kind, amount, cost)
+
+-- name: insert_cost_adjustments
+INSERT INTO cost_adjustments (
+    tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost
+)
+SELECT tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost
+FROM unnest(%s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[])
+    AS new (tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost)
 
 -- name: insert_usage_lines
 INSERT INTO usage_lines (

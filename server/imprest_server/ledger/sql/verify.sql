@@ -95,7 +95,7 @@ ORDER BY 1, 2, 3
 -- What transactions of the range gave back, with all that was given back of the same captured transaction.
 SELECT
     t.tenant_id, t.account_id, t.seq, r.account_id, r.kind, r.amount, r.cost, c.account_id, c.seq,
-    coalesce(posted.charged, 0), coalesce(posted.cost, 0), given_back.amount, given_back.cost
+    coalesce(posted.charged, 0), coalesce(posted.cost, 0) + corrected.cost, given_back.amount, given_back.cost
 FROM (SELECT tenant_id, transaction_id, account_id, seq FROM transactions WHERE {range}) AS t
 INNER JOIN refunds AS r ON r.tenant_id = t.tenant_id AND r.refund_transaction_id = t.transaction_id
 LEFT JOIN transactions AS c ON c.tenant_id = r.tenant_id AND c.transaction_id = r.captured_transaction_id
@@ -110,6 +110,35 @@ CROSS JOIN LATERAL (
     SELECT sum(g.amount) AS amount, sum(g.cost) AS cost
     FROM refunds AS g
     WHERE g.tenant_id = r.tenant_id AND g.captured_transaction_id = r.captured_transaction_id
+) AS given_back
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(a.cost), 0) AS cost
+    FROM cost_adjustments AS a
+    WHERE a.tenant_id = r.tenant_id AND a.captured_transaction_id = r.captured_transaction_id
+) AS corrected
+
+-- name: corrections
+-- By how much transactions of the range corrected costs, with what is left of the cost of the same captured transaction.
+SELECT
+    t.tenant_id, t.account_id, t.seq, a.account_id, a.cost, c.account_id, c.seq, c.kind,
+    coalesce(posted.cost, 0) + corrected.cost - given_back.cost
+FROM (SELECT tenant_id, transaction_id, account_id, seq FROM transactions WHERE {range}) AS t
+INNER JOIN cost_adjustments AS a ON a.tenant_id = t.tenant_id AND a.adjusting_transaction_id = t.transaction_id
+LEFT JOIN transactions AS c ON c.tenant_id = a.tenant_id AND c.transaction_id = a.captured_transaction_id
+LEFT JOIN LATERAL (
+    SELECT sum(p.amount) AS cost
+    FROM postings AS p
+    WHERE p.tenant_id = c.tenant_id AND p.account_id = c.account_id AND p.seq = c.seq AND p.debit = 'PROVIDER_COST'
+) AS posted ON true
+CROSS JOIN LATERAL (
+    SELECT sum(o.cost) AS cost
+    FROM cost_adjustments AS o
+    WHERE o.tenant_id = a.tenant_id AND o.captured_transaction_id = a.captured_transaction_id
+) AS corrected
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(g.cost), 0) AS cost
+    FROM refunds AS g
+    WHERE g.tenant_id = a.tenant_id AND g.captured_transaction_id = a.captured_transaction_id
 ) AS given_back
 
 -- name: usage
