@@ -15,6 +15,7 @@ from benchmarks.control import Control, Order
 from benchmarks.seed import ACTUAL, ESTIMATE, HOLD, TENANT, account_id, make_engine, sell
 from imprest_server.core.ids import AccountId, ReservationId
 from imprest_server.core.usage import UsageReport
+from imprest_server.garbage import collect_seldom
 from imprest_server.ledger import operations as ops
 from imprest_server.posting.engine import Engine
 
@@ -24,11 +25,13 @@ STORED = 5_000
 
 def run(order: Order, control: Control) -> None:
     """Reserve and Commit on random accounts; with several connections, on as many engines."""
+    collect_seldom()  # as the server does
     uvloop.run(_run(order, control))
 
 
 def run_replays(order: Order, control: Control) -> None:
     """Submit operations again that were decided before the clock starts."""
+    collect_seldom()
     uvloop.run(_run_replays(order, control))
 
 

@@ -8,19 +8,34 @@ The same clients without `await` are in `imprest_client.sync`, the exceptions in
 """
 
 from imprest_client.admin import KEEP, AdminClient
+from imprest_client.agent import AgentClient
+from imprest_client.call import Call, Ending
 from imprest_client.client import Amount, LedgerClient
 from imprest_client.connection import Connection
+from imprest_client.controller import CallController
 from imprest_client.errors import Denied, ImprestError, Retryable
+from imprest_client.pricing import PricingClient
+from imprest_client.recorder import RecorderFull, UndeliveredUsage, UsageRecorder
 from imprest_client.retry import RetryPolicy
+from imprest_client.spool import Spool
 
 __all__ = [
     "KEEP",
     "AdminClient",
+    "AgentClient",
     "Amount",
+    "Call",
+    "CallController",
     "Connection",
     "Denied",
+    "Ending",
     "ImprestError",
     "LedgerClient",
+    "PricingClient",
+    "RecorderFull",
     "RetryPolicy",
     "Retryable",
+    "Spool",
+    "UndeliveredUsage",
+    "UsageRecorder",
 ]

@@ -11,10 +11,12 @@ import functools
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F")
 
 
 class LoopThread:
@@ -24,22 +26,37 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
+        self._thread_id: int | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine to its end and return its result; an exception here (Ctrl-C) cancels it there."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop())
+        loop = self.loop()
+        if self._thread_id == threading.get_ident():
+            coroutine.close()
+            raise RuntimeError("a blocking client cannot be used on the event loop that works for it")
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
 
+    def do(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function on the loop, where what it touches is not touched by anything else."""
+
+        async def called() -> R:
+            return function(*args, **kwargs)
+
+        return self.run(called())
+
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop; a new one in a forked child, which has no other thread of its parent's."""
         with self._lock:
             if self._loop is None or self._pid != os.getpid():
                 self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
-                threading.Thread(target=self._loop.run_forever, name="imprest-client", daemon=True).start()
+                thread = threading.Thread(target=self._loop.run_forever, name="imprest-client", daemon=True)
+                thread.start()
+                self._thread_id = thread.ident
             return self._loop
 
 
@@ -60,6 +77,41 @@ def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> C
         return LOOP.run(method(self._inner, *args, **kwargs))
 
     return call
+
+
+def doing(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """The same for a method that is no coroutine."""
+
+    @functools.wraps(method)
+    def call(self: Facade, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return LOOP.do(method, self._inner, *args, **kwargs)
+
+    return call
+
+
+def entering(
+    method: Callable[Concatenate[Any, P], AbstractAsyncContextManager[R]], facade: Callable[[R], F]
+) -> Callable[Concatenate[Any, P], AbstractContextManager[F]]:
+    """The same for a context manager; the block gets a facade of what the async one would get."""
+
+    @functools.wraps(method)
+    @contextmanager
+    def enter(self: Facade, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[F]:
+        options: dict[str, Any] = kwargs
+        if options.get("on_ending") is not None:
+            # On the loop it would hold up everything, and could use no blocking client.
+            options["on_ending"] = functools.partial(asyncio.to_thread, options["on_ending"])
+        manager = method(self._inner, *args, **kwargs)
+        inner = LOOP.run(manager.__aenter__())
+        try:
+            yield facade(inner)
+        except BaseException as error:
+            if not LOOP.run(manager.__aexit__(type(error), error, error.__traceback__)):
+                raise
+        else:
+            LOOP.run(manager.__aexit__(None, None, None))
+
+    return enter
 
 
 def iterating(method: Callable[Concatenate[Any, P], AsyncIterator[R]]) -> Callable[Concatenate[Any, P], Iterator[R]]:

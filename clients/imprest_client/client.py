@@ -54,6 +54,7 @@ class LedgerClient:
         """
         self._connection = Connection(target) if isinstance(target, str) else target
         self._owns_connection = isinstance(target, str)
+        self._is_view = False
         self._currency = currency
         self._timeout_s: float | None = None
 
@@ -67,15 +68,15 @@ class LedgerClient:
 
     async def close(self) -> None:
         """Close the connection, if it is the client's own."""
-        if self._owns_connection:
+        if self._owns_connection and not self._is_view:
             await self._connection.close()
 
     def with_timeout(self, seconds: float) -> Self:
-        """The same client on the same connection, whose requests may take this long with all their attempts."""
-        limited = copy.copy(self)
-        limited._timeout_s = seconds
-        limited._owns_connection = False
-        return limited
+        """A view of this client whose requests may take this long with all their attempts; it needs no closing."""
+        view = copy.copy(self)
+        view._timeout_s = seconds
+        view._is_view = True
+        return view
 
     # ── holds ────────────────────────────────────────────────────────────────────────────────────────
 

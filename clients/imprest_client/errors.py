@@ -267,7 +267,14 @@ class CurrencyMismatch(Denied):
 
 
 class PriceNotFound(Denied):
-    """A usage line has no price."""
+    """A usage line has no price, no cost to derive it from, or no exchange rate: `missing` on `side`."""
+
+    side = _text()
+    missing = _text()
+    meter = _text()
+    provider = _text()
+    model = _text()
+    destination = _text()
 
 
 class OverrunRejected(Denied):
@@ -318,6 +325,20 @@ class AccountExists(Denied):
     account_id = _text()
 
 
+class PriceBookExists(Denied):
+    """The tenant has a price book with this id."""
+
+    price_book_id = _text()
+
+
+class UsageLineReused(Denied):
+    """The call has a usage line with this id and other content."""
+
+    account_id = _text()
+    call_id = _text()
+    line_id = _text()
+
+
 # ── not decided ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -364,6 +385,8 @@ BY_REASON: Final[Mapping[str, type[ImprestError]]] = {
     "IDEMPOTENCY_KEY_REUSED": IdempotencyKeyReused,
     "EXTERNAL_REFERENCE_USED": ExternalReferenceUsed,
     "ACCOUNT_EXISTS": AccountExists,
+    "PRICE_BOOK_EXISTS": PriceBookExists,
+    "USAGE_LINE_REUSED": UsageLineReused,
     "NOT_FOUND": NotFound,
     "UNAUTHENTICATED": Unauthenticated,
     "PERMISSION_DENIED": PermissionDenied,

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
-from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation, Overflow
 
 from google.type.money_pb2 import Money
 
 _NANOS_PER_UNIT = 10**9
 _MAX_NANOS = 2**63 * _NANOS_PER_UNIT - 1
 _EXACT = Context(prec=60, traps=[Inexact, InvalidOperation, Overflow])
+_NANO = Decimal("1e-9")
+_ROUNDING = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Overflow])
+
+
+def exact(amount: Decimal | int | str) -> Decimal:
+    """The amount as a Decimal, with all its decimals.
+
+    Raises:
+        TypeError: the amount is a float, which has been rounded already.
+        ValueError: it is not a finite number.
+    """
+    if isinstance(amount, float):
+        raise TypeError("an amount of money is a Decimal, an int or a str, not a float")
+    try:
+        found = Decimal(amount)
+    except InvalidOperation:
+        raise ValueError(f"{amount!r} is not an amount") from None
+    if not found.is_finite():
+        raise ValueError(f"{amount} is not a finite amount")
+    return found
+
+
+def plus(one: Decimal, other: Decimal) -> Decimal:
+    """The sum with up to 60 digits, whatever the caller's decimal context is."""
+    return _ROUNDING.add(one, other)
+
+
+def to_nano(amount: Decimal) -> Decimal:
+    """The amount rounded to nine decimals, half to even: what the ledger can carry."""
+    return amount.quantize(_NANO, context=_ROUNDING)
 
 
 def to_money(amount: Decimal | int | str, currency_code: str) -> Money:
@@ -20,10 +50,9 @@ def to_money(amount: Decimal | int | str, currency_code: str) -> Money:
         TypeError: the amount is a float.
         ValueError: it is not a finite number, has more than nine decimals, or is beyond the range of Money.
     """
-    if isinstance(amount, float):
-        raise TypeError("an amount of money is a Decimal, an int or a str, not a float")
+    given = exact(amount)
     try:
-        nanos = int(Decimal(amount).scaleb(9, _EXACT).to_integral_exact(context=_EXACT))
+        nanos = int(given.scaleb(9, _EXACT).to_integral_exact(context=_EXACT))
     except (Inexact, InvalidOperation, OverflowError, ValueError):
         raise ValueError(f"{amount} is not a finite amount with at most nine decimals") from None
     if abs(nanos) > _MAX_NANOS:

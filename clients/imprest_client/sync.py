@@ -2,34 +2,44 @@
 
 They are the same clients: each method runs its twin on an event loop in a background thread that all of them share
 (`imprest_client.blocking`), so heartbeats and deliveries go on while the caller does something else. They may be used
-from several threads. Never use them inside a coroutine: they block its event loop.
+from several threads. Do not use them inside a coroutine: they would stop its event loop.
 """
 
 from __future__ import annotations
 
 import copy
 from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
 from typing import Self, overload
 
 import imprest_client.admin as aio_admin
+import imprest_client.agent as aio_agent
+import imprest_client.call as aio_call
 import imprest_client.client as aio
-from imprest_client.blocking import LOOP, Facade, blocking, iterating
+import imprest_client.controller as aio_controller
+import imprest_client.durable as aio_durable
+import imprest_client.pricing as aio_pricing
+import imprest_client.recorder as aio_recorder
+from imprest_client.blocking import LOOP, Facade, blocking, doing, entering, iterating
+from imprest_client.call import Ending
 from imprest_client.connection import Connection
-from imprest_client.model import Balance, PastBalance
+from imprest_client.model import Balance, CommitReceipt, PastBalance, Reservation
+from imprest_client.spool import Spool
 
 
 class LedgerClient(Facade):
     """`imprest_client.LedgerClient`, blocking."""
 
-    _kind: type[aio.LedgerClient] = aio.LedgerClient
     _inner: aio.LedgerClient
 
     def __init__(self, target: str | Connection, *, currency: str | None = None) -> None:
         """Make a client of the server at `host:port`, or on a connection that other blocking clients use, too."""
-        self._inner = self._kind(target, currency=currency)
+        self._inner = aio.LedgerClient(target, currency=currency)
 
     def __enter__(self) -> Self:
-        """Nothing to do: connections are opened when they are used."""
+        """Begin with what the client does in the background, if anything."""
+        LOOP.run(self._inner.__aenter__())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -41,10 +51,10 @@ class LedgerClient(Facade):
         LOOP.run(self._inner.close())
 
     def with_timeout(self, seconds: float) -> Self:
-        """The same client on the same connection, whose requests may take this long with all their attempts."""
-        limited = copy.copy(self)
-        limited._inner = self._inner.with_timeout(seconds)
-        return limited
+        """A view of this client whose requests may take this long with all their attempts; it needs no closing."""
+        view = copy.copy(self)
+        view._inner = self._inner.with_timeout(seconds)
+        return view
 
     reserve = blocking(aio.LedgerClient.reserve)
     extend = blocking(aio.LedgerClient.extend)
@@ -59,8 +69,11 @@ class LedgerClient(Facade):
 class AdminClient(LedgerClient):
     """`imprest_client.AdminClient`, blocking."""
 
-    _kind = aio_admin.AdminClient
     _inner: aio_admin.AdminClient
+
+    def __init__(self, target: str | Connection, *, currency: str | None = None) -> None:
+        """Make a client of the server at `host:port`, or on a connection that other blocking clients use, too."""
+        self._inner = aio_admin.AdminClient(target, currency=currency)
 
     create_account = blocking(aio_admin.AdminClient.create_account)
     get_account = blocking(aio_admin.AdminClient.get_account)
@@ -89,3 +102,138 @@ class AdminClient(LedgerClient):
         if as_of is None:
             return LOOP.run(self._inner.get_balance(account_id))
         return LOOP.run(self._inner.get_balance(account_id, as_of=as_of))
+
+
+class PricingClient(LedgerClient):
+    """`imprest_client.PricingClient`, blocking."""
+
+    _inner: aio_pricing.PricingClient
+
+    def __init__(self, target: str | Connection, *, currency: str | None = None) -> None:
+        """Make a client of the server at `host:port`, or on a connection that other blocking clients use, too."""
+        self._inner = aio_pricing.PricingClient(target, currency=currency)
+
+    list_meters = iterating(aio_pricing.PricingClient.list_meters)
+    create_price_book = blocking(aio_pricing.PricingClient.create_price_book)
+    get_price_book = blocking(aio_pricing.PricingClient.get_price_book)
+    list_price_books = iterating(aio_pricing.PricingClient.list_price_books)
+    list_price_versions = iterating(aio_pricing.PricingClient.list_price_versions)
+    list_prices = iterating(aio_pricing.PricingClient.list_prices)
+    publish_prices = blocking(aio_pricing.PricingClient.publish_prices)
+    import_prices = blocking(aio_pricing.PricingClient.import_prices)
+    set_override = blocking(aio_pricing.PricingClient.set_override)
+    assign_price_book = blocking(aio_pricing.PricingClient.assign_price_book)
+    end_assignment = blocking(aio_pricing.PricingClient.end_assignment)
+    set_exchange_rate = blocking(aio_pricing.PricingClient.set_exchange_rate)
+    quote = blocking(aio_pricing.PricingClient.quote)
+
+
+# ── calls ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Call(Facade):
+    """`imprest_client.Call`, blocking. An `on_ending` is called in a thread of its own."""
+
+    _inner: aio_call.Call
+
+    def __init__(self, inner: aio_call.Call) -> None:
+        """Stand in front of a call."""
+        self._inner = inner
+
+    @property
+    def reservation(self) -> Reservation:
+        """The hold as of the last answer."""
+        return self._inner.reservation
+
+    @property
+    def reservation_id(self) -> str:
+        """The id of the hold, for whoever else works on the call."""
+        return self._inner.reservation_id
+
+    @property
+    def receipt(self) -> CommitReceipt | None:
+        """The commit, once it was answered."""
+        return self._inner.receipt
+
+    @property
+    def is_spooled(self) -> bool:
+        """Whether the commit is in the spool, to be delivered later."""
+        return self._inner.is_spooled
+
+    @property
+    def used_so_far(self) -> Decimal:
+        """What the call has cost as far as was reported, with all decimals."""
+        return self._inner.used_so_far
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why and when the call has to end; None as long as there is credit. It may become None again."""
+        return self._inner.ending
+
+    used = doing(aio_call.Call.used)
+    add = doing(aio_call.Call.add)
+    wait_ending = blocking(aio_call.Call.wait_ending)
+    hang_up = blocking(aio_call.Call.hang_up)
+    void = blocking(aio_call.Call.void)
+
+
+class UsageRecorder(Facade):
+    """`imprest_client.UsageRecorder`, blocking: only its end waits for the server."""
+
+    _inner: aio_recorder.UsageRecorder
+
+    def __init__(self, inner: aio_recorder.UsageRecorder) -> None:
+        """Stand in front of a recorder."""
+        self._inner = inner
+
+    @property
+    def pending_count(self) -> int:
+        """How many charges are in memory and not yet answered."""
+        return self._inner.pending_count
+
+    charge = doing(aio_recorder.UsageRecorder.charge)
+    flush = blocking(aio_recorder.UsageRecorder.flush)
+
+
+class DurableClient(LedgerClient):
+    """`imprest_client.durable.DurableClient`, blocking."""
+
+    _inner: aio_durable.DurableClient
+
+    def __init__(
+        self, target: str | Connection, *, currency: str | None = None, spool: Spool | str | Path | None = None
+    ) -> None:
+        """Make a client; `spool` keeps commits that cannot be delivered at once."""
+        self._inner = aio_durable.DurableClient(target, currency=currency, spool=spool)
+
+    hang_up = blocking(aio_durable.DurableClient.hang_up)
+    flush = blocking(aio_durable.DurableClient.flush)
+
+
+class CallController(DurableClient):
+    """`imprest_client.CallController`, blocking."""
+
+    _inner: aio_controller.CallController
+
+    def __init__(
+        self, target: str | Connection, *, currency: str | None = None, spool: Spool | str | Path | None = None
+    ) -> None:
+        """Make a client; `spool` keeps commits that cannot be delivered at once."""
+        self._inner = aio_controller.CallController(target, currency=currency, spool=spool)
+
+    call = entering(aio_controller.CallController.call, Call)
+
+
+class AgentClient(DurableClient):
+    """`imprest_client.AgentClient`, blocking."""
+
+    _inner: aio_agent.AgentClient
+
+    def __init__(
+        self, target: str | Connection, *, currency: str | None = None, spool: Spool | str | Path | None = None
+    ) -> None:
+        """Make a client; `spool` keeps commits that cannot be delivered at once."""
+        self._inner = aio_agent.AgentClient(target, currency=currency, spool=spool)
+
+    join = entering(aio_agent.AgentClient.join, Call)
+    recorder = entering(aio_agent.AgentClient.recorder, UsageRecorder)

@@ -239,8 +239,7 @@ CREATE TABLE operations (
     denial_reason   text,
     payload         text        NOT NULL,
     create_time     timestamptz NOT NULL,
-    CONSTRAINT pk_operations PRIMARY KEY (tenant_id, kind, idempotency_key),
-    CONSTRAINT fk_operations_tenant FOREIGN KEY (tenant_id) REFERENCES tenants (tenant_id)
+    CONSTRAINT pk_operations PRIMARY KEY (tenant_id, kind, idempotency_key)
 );
 """
 

@@ -21,6 +21,7 @@ from imprest_server.db.dsn import describe
 from imprest_server.db.embedded import EmbeddedPostgres, has_cluster, running_dsn
 from imprest_server.db.errors import DataDirError, UnsafeDatabaseError
 from imprest_server.db.safety import refuse_unsafe
+from imprest_server.garbage import collect_seldom
 from imprest_server.jobs.expire_holds import ExpireHolds
 from imprest_server.jobs.repeat import repeat
 from imprest_server.ledger.operations import ExpireDue
@@ -168,6 +169,7 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
             await stack.enter_async_context(_in_background(sweeping))
         server = Server(engine, queries, pricing, share_port=settings.workers > 1)
         stack.push_async_callback(server.stop)
+        collect_seldom()
         yield await server.start(settings.listen)
 
 

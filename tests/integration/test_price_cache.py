@@ -174,6 +174,15 @@ async def test_loading_twice_at_once_adds_rows_once(connection: Connection, othe
         assert [len(history._entries) for history in catalog._versions.values()] == [1]
 
 
+async def test_no_more_than_the_epoch_that_was_read(connection: Connection) -> None:
+    """Statements have snapshots of their own: a later one may see rows whose fellows an earlier one could not."""
+    await add_version(connection, [price("one")])
+    await add_version(connection, [price("two")], number=2)
+    async with transaction(connection):
+        loaded = await store.load_catalog(connection, TENANT, 0, 1)
+        assert ([v.number for v in loaded.versions], len(loaded.books), len(loaded.assignments)) == ([1], 1, 1)
+
+
 async def test_an_uncommitted_version_is_not_seen(connection: Connection, other: Connection) -> None:
     cache = PriceCache()
     first = await add_version(connection, [price("one")])

@@ -17,7 +17,7 @@ from imprest_server.pricing.meters import METERS
 from imprest_server.pricing.model import BookSide, ChargeModel
 from imprest_server.pricing.rules.checks import check_prices
 
-_CONTENT = (Path(__file__).parent / "data" / "litellm_prices.json").read_bytes()
+_CONTENT = (Path(__file__).parents[2] / "examples" / "litellm_prices.json").read_bytes()
 _TODAY = date(2026, 3, 31)
 
 

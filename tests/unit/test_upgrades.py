@@ -11,6 +11,7 @@ from imprest_server.core import errors
 from imprest_server.core.errors import restore_denial
 from imprest_server.core.ids import AccountId, ReservationId, TenantId, uuid7
 from imprest_server.core.money import Money
+from imprest_server.core.values import named_value
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger.model import OnExpiry
 from imprest_server.ledger.operations import fingerprint
@@ -30,7 +31,7 @@ def reserve(**fields: Any) -> ops.Reserve:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class LaterCommit(ops.Commit):
     """A Commit as a later version has it."""
 

@@ -8,7 +8,9 @@ caller's own names.
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import threading
 import time
 from typing import NewType
@@ -27,21 +29,42 @@ TRANSACTION_PREFIX = "txn_"
 PRICE_VERSION_PREFIX = "ver_"
 ACCOUNT_PREFIX = "acc_"
 
+_DIGITS = re.compile("[0-9a-f]{32}")
+
+_VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
+_RANDOM_BITS = 0x0FFF_3FFF_FFFF_FFFF_FFFF
+_RANDOM_BYTES = 10
+#: Randomness is fetched for so many ids at once: a system call for each would take longer than all the rest.
+_IDS_PER_FETCH = 400
+
 _lock = threading.Lock()
 _last = 0
+_randomness = io.BytesIO()
 
 
 def uuid7() -> UUID:
     """A new UUIDv7, greater than every one made before it by this process."""
-    global _last
-    millis = time.time_ns() // 1_000_000
-    value = (millis << 80) | (0x7 << 76) | (0b10 << 62)
-    value |= (int.from_bytes(os.urandom(10), "big") & 0x0FFF_3FFF_FFFF_FFFF_FFFF) & ~(0xF << 76) & ~(0b11 << 62)
+    global _last, _randomness
     with _lock:
+        random_bytes = _randomness.read(_RANDOM_BYTES)
+        if not random_bytes:
+            _randomness = io.BytesIO(os.urandom(_IDS_PER_FETCH * _RANDOM_BYTES))
+            random_bytes = _randomness.read(_RANDOM_BYTES)
+        millis = time.time_ns() // 1_000_000
+        value = (millis << 80) | _VERSION_AND_VARIANT | (int.from_bytes(random_bytes, "big") & _RANDOM_BITS)
         if value <= _last:
             value = _successor(_last)
         _last = value
     return UUID(int=value)
+
+
+def _forget_randomness() -> None:
+    """In a forked child: it must not make the ids that its parent makes."""
+    global _lock, _randomness
+    _lock, _randomness = threading.Lock(), io.BytesIO()
+
+
+os.register_at_fork(after_in_child=_forget_randomness)
 
 
 def _successor(value: int) -> int:
@@ -86,6 +109,6 @@ def parse_price_version_id(text: str) -> UUID | None:
 
 def _parse(text: str, prefix: str) -> UUID | None:
     digits = text[len(prefix) :]
-    if not text.startswith(prefix) or len(digits) != 32 or not set(digits) <= set("0123456789abcdef"):
+    if not text.startswith(prefix) or not _DIGITS.fullmatch(digits):
         return None
-    return UUID(hex=digits)
+    return UUID(int=int(digits, 16))

@@ -7,10 +7,10 @@ amount crosses a boundary its currency travels with it as `Money`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, InvalidOperation
 
 from imprest_server.core.errors import AmountOutOfRange
+from imprest_server.core.values import value
 
 NANOS_PER_UNIT = 10**9
 #: The largest magnitude google.type.Money can carry: int64 units and 999,999,999 nanos.
@@ -21,7 +21,7 @@ _EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
 _integral = _EXACT.to_integral_exact
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Money:
     """An amount of one currency.
 

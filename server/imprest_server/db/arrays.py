@@ -33,12 +33,12 @@ def optional_text(value: str | None) -> str:
 
 def numeric(nanos: int) -> str:
     """Nanos as NUMERIC major units, exactly: 1 is 0.000000001."""
-    return f"{nanos}e-9"
+    return f"{nanos}e-9" if nanos else "0"  # most of a book's columns are zero
 
 
 def optional_numeric(nanos: int | None) -> str:
     """Nanos as NUMERIC, or NULL."""
-    return NULL if nanos is None else f"{nanos}e-9"
+    return NULL if nanos is None else numeric(nanos)
 
 
 def decimal(value: Decimal | None) -> str:

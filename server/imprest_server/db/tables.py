@@ -353,8 +353,9 @@ operations = Table(
     Column("denial_reason", Text),
     _required("payload", Text),
     _time("create_time"),
+    # No key to tenants: an operation is kept only for an account, which has one. Checking it again for every operation
+    # would lock one and the same row, and write that down, in every transaction.
     PrimaryKeyConstraint("tenant_id", "kind", "idempotency_key", name="pk_operations"),
-    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="fk_operations_tenant"),
 )
 
 price_books = Table(

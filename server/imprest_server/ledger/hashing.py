@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from imprest_server.ledger.model import Transaction
 
 CANONICAL_VERSION = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_to_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+_to_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
 
 
 def unix_micros(instant: datetime) -> int:
     """Whole microseconds since 1970-01-01T00:00:00Z."""
-    return (instant - _EPOCH) // _MICROSECOND
+    since = instant - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def canonical(transaction: Transaction) -> bytes:

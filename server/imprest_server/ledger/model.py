@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId
 from imprest_server.core.usage import RatedLine
+from imprest_server.core.values import value
 from imprest_server.ledger.chart import LedgerAccountCode, empty_balances
 
 Labels = Mapping[str, str]
@@ -87,7 +88,7 @@ CAPTURES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Account:
     """A prepaid customer account in one currency: its settings, not its money.
 
@@ -158,7 +159,7 @@ class Book:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Balance:
     """What a caller sees of a book at one instant. `available` = wallet − held + credit_limit, signed."""
 
@@ -172,7 +173,7 @@ class Balance:
     as_of: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProvisionalCapture:
     """What an expiry charged, kept until a late commit decides anew.
 
@@ -196,7 +197,7 @@ class EndedBy(StrEnum):
     EXPIRE = "EXPIRE"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reservation:
     """Value set aside for one call.
 
@@ -244,7 +245,7 @@ class Reservation:
         return max(0, amount - self.captured - self.absorbed)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Posting:
     """Moves `amount` > 0 nanos from the debited to the credited code of one book."""
 
@@ -253,7 +254,7 @@ class Posting:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Transaction:
     """The postings one operation wrote in one book; immutable and chained by hash.
 
@@ -279,7 +280,7 @@ class Transaction:
     chain_hash: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Capture:
     """A transaction that charged for usage, as refunds and true-ups see it.
 
@@ -308,7 +309,7 @@ class Capture:
         return self.cost - self.cost_reversed
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RefundAllocation:
     """How much of one captured transaction one later transaction, of `kind` REFUND or LATE_COMMIT, gave back.
 
@@ -324,7 +325,7 @@ class RefundAllocation:
     cost: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CostAdjustment:
     """By how much, up or down, a later transaction corrected the provider cost of one captured transaction."""
 
@@ -335,7 +336,7 @@ class CostAdjustment:
     cost: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChargeBreakdown:
     """Where a charge was taken from: charged = from_hold + from_available + receivable; absorbed is on top.
 

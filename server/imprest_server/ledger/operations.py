@@ -1,6 +1,6 @@
 """What callers ask the ledger to do, and what it answers.
 
-One frozen dataclass per operation. The fingerprint covers just the fields that differ from their default, so it
+One value per operation. The fingerprint covers just the fields that differ from their default, so it
 does not change when a field is added later: never change a default. Amounts are `Money` here: the rules check its
 currency against the account's before they use its nanos.
 """
@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar, TypedDict
 from uuid import UUID
@@ -20,6 +19,7 @@ from uuid import UUID
 from imprest_server.core.ids import AccountId, ReservationId, TenantId, TransactionId
 from imprest_server.core.money import Money
 from imprest_server.core.usage import UsageLine, UsageReport, format_decimal
+from imprest_server.core.values import named_value, value
 from imprest_server.ledger.hashing import unix_micros
 from imprest_server.ledger.model import (
     Account,
@@ -58,7 +58,7 @@ class OperationKind(StrEnum):
     EXPIRE = "EXPIRE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Operation:
     """A mutating request: the tenant it belongs to and the key that makes it happen once."""
 
@@ -84,7 +84,7 @@ class AccountSettings(TypedDict, total=False):
     labels: Labels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class CreateAccount(Operation):
     """Open an account; without an id of the caller's choice one is made."""
 
@@ -95,7 +95,7 @@ class CreateAccount(Operation):
     settings: AccountSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class UpdateAccount(Operation):
     """Change the settings that are given, leave the others.
 
@@ -109,7 +109,7 @@ class UpdateAccount(Operation):
     settings: AccountSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class FreezeAccount(Operation):
     """Deny new calls and outgoing money; running calls settle."""
 
@@ -117,7 +117,7 @@ class FreezeAccount(Operation):
     account_id: AccountId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class UnfreezeAccount(Operation):
     """Undo FreezeAccount."""
 
@@ -125,7 +125,7 @@ class UnfreezeAccount(Operation):
     account_id: AccountId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class CloseAccount(Operation):
     """End an empty account for good; `forfeit` turns what is in the wallet into breakage."""
 
@@ -134,7 +134,7 @@ class CloseAccount(Operation):
     forfeit: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class CreditOperation(Operation):
     """What operations that move money in or out of one account share."""
 
@@ -145,7 +145,7 @@ class CreditOperation(Operation):
     labels: Labels | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class AddCredit(CreditOperation):
     """A purchase: money came in; `payment_fee` is what the payment provider keeps of it."""
 
@@ -153,35 +153,35 @@ class AddCredit(CreditOperation):
     payment_fee: Money | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class ReverseCredit(CreditOperation):
     """A chargeback or failed payment: money went out again; may leave a receivable."""
 
     kind = OperationKind.REVERSE_CREDIT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class GrantCredit(CreditOperation):
     """A promotion: credit without money."""
 
     kind = OperationKind.GRANT_CREDIT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Adjust(CreditOperation):
     """A signed correction; `reason` is required."""
 
     kind = OperationKind.ADJUST
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Withdraw(CreditOperation):
     """Pay unused credit back to the customer."""
 
     kind = OperationKind.WITHDRAW
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Transfer(Operation):
     """Move credit between two accounts of one tenant and currency."""
 
@@ -192,7 +192,7 @@ class Transfer(Operation):
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Reserve(Operation):
     """Set credit aside for a call: an amount, or the price of an estimate."""
 
@@ -207,7 +207,7 @@ class Reserve(Operation):
     labels: Labels | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Extend(Operation):
     """Raise a hold, its high-water mark of use, its expiry: absolute values, so that retries are harmless.
 
@@ -223,7 +223,7 @@ class Extend(Operation):
     ttl: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Commit(Operation):
     """Spend (part of) a hold, an amount or the price of usage; `final` frees the rest."""
 
@@ -235,7 +235,7 @@ class Commit(Operation):
     effective_time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Void(Operation):
     """End a hold without spending what is left of it."""
 
@@ -244,7 +244,7 @@ class Void(Operation):
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Charge(Operation):
     """Reserve and final commit in one step, of an amount or the price of usage; never overruns."""
 
@@ -257,7 +257,7 @@ class Charge(Operation):
     labels: Labels | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class RecordUsage(Operation):
     """Charge what has been used already, an amount or the price of usage: never denied for funds."""
 
@@ -270,7 +270,7 @@ class RecordUsage(Operation):
     labels: Labels | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Refund(Operation):
     """Give back posted money: of one transaction, or of a reservation's captures, newest first.
 
@@ -285,7 +285,7 @@ class Refund(Operation):
     reverse_cost: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class TrueUpCost(Operation):
     """Correct what providers charge for one transaction, or for a reservation's captures, to `cost` in all.
 
@@ -299,7 +299,7 @@ class TrueUpCost(Operation):
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class ExpireDue(Operation):
     """Internal: expire the due holds of one account. It has no key and no answer of its own."""
 
@@ -308,7 +308,7 @@ class ExpireDue(Operation):
     account_id: AccountId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Reply:
     """The answer to a granted operation. Which fields are set depends on the operation (see its RPC).
 
@@ -330,7 +330,7 @@ class Reply:
     late: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoredOperation:
     """What is kept of a decided operation: granted when `denial_reason` is None.
 
@@ -342,18 +342,18 @@ class StoredOperation:
     payload: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """An operation on its way through the engine, with the ids it may use if it is granted.
 
     The rules make no ids of their own, so that deciding is repeatable: `first_id` names the reservation,
-    account or transaction made, `second_id` a further transaction.
+    account or transaction made, `second_id` a Transfer's other transaction.
     """
 
     operation: Operation
     fingerprint: bytes
     first_id: UUID
-    second_id: UUID
+    second_id: UUID | None = None
 
 
 def fingerprint(operation: Operation) -> bytes:
@@ -369,7 +369,7 @@ def fingerprint(operation: Operation) -> bytes:
     return hashlib.sha256(_to_json([operation.kind, content]).encode()).digest()
 
 
-_to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
 
 _content_names: dict[type[Operation], tuple[tuple[str, Any], ...]] = {}
@@ -385,28 +385,47 @@ def _content_fields(cls: type[Operation]) -> tuple[tuple[str, Any], ...]:
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it, the same for equal values in every version."""
-    match value:
-        case Money():
-            return [value.currency_code, value.nanos]
-        case UUID():
-            return value.hex
-        case datetime():
-            return unix_micros(value)
-        case timedelta():
-            return value // timedelta(microseconds=1)
-        case Decimal():
-            return format_decimal(value)
-        case tuple():
-            return [_plain(item) for item in value]
-        case UsageReport() | UsageLine():
-            return _plain_usage(value)
-        case Mapping():
-            return {key: _plain(item) for key, item in value.items()}
-        case _:
-            return value
+    if value is None or isinstance(value, str | int):  # also an enum, a flag, a limit that is taken away
+        return value
+    if isinstance(value, Money):
+        return [value.currency_code, value.nanos]
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, datetime):
+        return unix_micros(value)
+    if isinstance(value, timedelta):
+        return value // timedelta(microseconds=1)
+    if isinstance(value, UsageReport):
+        return _plain_usage(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    raise TypeError(f"no plain form for {type(value).__name__}")
 
 
-def _plain_usage(value: UsageReport | UsageLine) -> dict[str, Any]:
-    """The fields that were set; a quantity of 0 is one."""
-    given = ((f.name, getattr(value, f.name)) for f in fields(value))
-    return {name: _plain(item) for name, item in given if item is not None and item not in ("", {}, ())}
+def _plain_usage(usage: UsageReport) -> dict[str, Any]:
+    """What was given; like an operation's, fields with their default are left out, and none may be added otherwise."""
+    plain: dict[str, Any] = {"lines": [_plain_line(line) for line in usage.lines]}
+    if usage.start_time is not None:
+        plain["start_time"] = unix_micros(usage.start_time)
+    if usage.end_time is not None:
+        plain["end_time"] = unix_micros(usage.end_time)
+    if usage.labels:
+        plain["labels"] = dict(usage.labels)
+    return plain
+
+
+def _plain_line(line: UsageLine) -> dict[str, Any]:
+    plain: dict[str, Any] = {"meter": line.meter, "quantity": format_decimal(line.quantity)}
+    if line.line_id:
+        plain["line_id"] = line.line_id
+    if line.provider:
+        plain["provider"] = line.provider
+    if line.model:
+        plain["model"] = line.model
+    if line.destination:
+        plain["destination"] = line.destination
+    if line.operation:
+        plain["operation"] = line.operation
+    if line.labels:
+        plain["labels"] = dict(line.labels)
+    return plain

@@ -1,8 +1,8 @@
 """Loads what a batch works on, under its locks, and writes what the batch decided. SQL in sql/store.sql.
 
-Both are one pipelined round trip of separate statements. The order of the loading statements matters: a
-statement sees what was committed before it began, so everything that is read after `lock_books` has returned
-is current, and stays so until the batch ends.
+Both send separate statements down one pipeline: a round trip each, and one more when captures are needed, which are
+rare. The order of the loading statements matters: a statement sees what was committed before it began, so everything
+that is read after `lock_books` has returned is current, and stays so until the batch ends.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -104,127 +103,125 @@ async def load(
     """Begin the transaction, lock the books that are named, and load all that `wanted` names.
 
     Locks `tenants` rows in order, FOR KEY SHARE, then `books` rows in order of (tenant, account), FOR NO KEY UPDATE.
-    Leaves the transaction open.
+    Leaves the transaction open. The connection is in a pipeline.
     """
+
+    async def run(block: str, parameters: dict[str, Any] | None = None) -> Cursor:
+        return await conn.execute(SQL[block], parameters)
+
     books = {
         **_columns(wanted.accounts, "account_tenants", "accounts"),
         **_columns(wanted.reservations, "reservation_tenants", "reservations"),
         **_columns(wanted.captures, "transaction_tenants", "transactions"),
     }
-    async with AsyncExitStack() as stack, conn.pipeline():
+    sent = time.monotonic()
+    await run("begin")
+    await run("set_tenants", {"tenants": tenants_setting(sorted(wanted.tenants))})
+    if lock_timeout_ms is not None:
+        await run("set_lock_timeout", {"milliseconds": str(lock_timeout_ms)})
+    tenants = await run("lock_tenants", {"tenants": array(sorted(map(text, wanted.tenants)))})
+    locks = await run("lock_books", books)
+    clock = await run("clock")
+    accounts = await run("load_accounts", books)
+    due = await run("load_due_holds", {**books, "due_limit": due_limit})
+    operations = reservations = references = None
+    if wanted.operations:
+        operations = await run("load_operations", _columns(wanted.operations, "tenants", "kinds", "keys"))
+    if wanted.reservations:
+        reservations = await run("load_reservations", _columns(wanted.reservations, "tenants", "reservations"))
+    if wanted.external_references:
+        references = await run(
+            "load_external_references",
+            _columns(wanted.external_references, "tenants", "kinds", "external_references"),
+        )
 
-        async def run(block: str, parameters: dict[str, Any] | None = None) -> Cursor:
-            cursor = await stack.enter_async_context(conn.cursor())
-            return await cursor.execute(SQL[block], parameters)
+    lines = counters = counts = None
+    if wanted.lines or wanted.lines_of:
+        lines = await run(
+            "load_usage_lines",
+            {
+                **_columns(wanted.lines, "tenants", "accounts", "calls", "lines"),
+                **_columns(wanted.lines_of, "reservation_tenants", "reservations", "reservation_lines"),
+            },
+        )
+    if wanted.counters or wanted.counters_of:
+        counters = await run(
+            "load_usage_counters",
+            {
+                **_columns(wanted.counters, "tenants", "accounts", "instants"),
+                **_columns(wanted.counters_of, "reservation_tenants", "reservations", "reservation_instants"),
+            },
+        )
+    if wanted.counts_of:
+        counts = await run("load_usage_counts", _columns(wanted.counts_of, "tenants", "reservations"))
 
-        sent = time.monotonic()
-        await run("begin")
-        await run("set_tenants", {"tenants": tenants_setting(sorted(wanted.tenants))})
-        if lock_timeout_ms is not None:
-            await run("set_lock_timeout", {"milliseconds": str(lock_timeout_ms)})
-        tenants = await run("lock_tenants", {"tenants": array(sorted(map(text, wanted.tenants)))})
-        locks = await run("lock_books", books)
-        clock = await run("clock")
-        accounts = await run("load_accounts", books)
-        book_rows = await run("load_books", books)
-        due = await run("load_due_holds", {**books, "due_limit": due_limit})
-        operations = reservations = references = captures = to_refund = None
-        if wanted.operations:
-            operations = await run("load_operations", _columns(wanted.operations, "tenants", "kinds", "keys"))
-        if wanted.reservations:
-            reservations = await run("load_reservations", _columns(wanted.reservations, "tenants", "reservations"))
-        if wanted.external_references:
-            references = await run(
-                "load_external_references",
-                _columns(wanted.external_references, "tenants", "kinds", "external_references"),
-            )
-        if wanted.captures or wanted.expiries_of or wanted.costs_of:
-            captures = await run(
-                "load_captures",
-                {
-                    **_columns(wanted.captures, "transaction_tenants", "transactions"),
-                    **_columns(wanted.expiries_of, "expired_tenants", "expired"),
-                    **_columns(wanted.costs_of, "costed_tenants", "costed"),
-                },
-            )
-        if wanted.captures_of:
-            to_refund = await run(
-                "load_captures_to_refund",
-                {
-                    "tenants": array(text(tenant) for tenant, _ in wanted.captures_of),
-                    "reservations": array(uuid(reservation) for _, reservation in wanted.captures_of),
-                    "amounts": array(optional_numeric(amount) for amount in wanted.captures_of.values()),
-                    "transactions": books["transactions"],
-                },
-            )
-
-        lines = counters = counts = None
-        if wanted.lines or wanted.lines_of:
-            lines = await run(
-                "load_usage_lines",
-                {
-                    **_columns(wanted.lines, "tenants", "accounts", "calls", "lines"),
-                    **_columns(wanted.lines_of, "reservation_tenants", "reservations", "reservation_lines"),
-                },
-            )
-        if wanted.counters or wanted.counters_of:
-            counters = await run(
-                "load_usage_counters",
-                {
-                    **_columns(wanted.counters, "tenants", "accounts", "instants"),
-                    **_columns(wanted.counters_of, "reservation_tenants", "reservations", "reservation_instants"),
-                },
-            )
-        if wanted.counts_of:
-            counts = await run("load_usage_counts", _columns(wanted.counts_of, "tenants", "reservations"))
-
-        # Only what was locked may be looked at: an account that another process creates meanwhile is in the snapshots
-        # of the later statements, but not in that of the first. It does not exist yet for this batch.
-        locked = set(await locks.fetchall())
-        lock_wait_s = time.monotonic() - sent
-        ledger = Ledger(terms)
-        for row in await accounts.fetchall():
-            account = account_of(row)
-            if account.key in locked:
-                ledger.accounts[account.key] = account
-        for row in await book_rows.fetchall():
-            book = book_of(row)
-            if (book.tenant_id, book.account_id) in locked:
-                ledger.books[book.tenant_id, book.account_id] = book
-        if operations is not None:
-            for tenant, kind, key, fingerprint, denial_reason, payload in await operations.fetchall():
-                stored = StoredOperation(fingerprint, denial_reason, payload)
-                ledger.operations[tenant, OperationKind(kind), key] = stored
-        if reservations is not None:
-            for row in await reservations.fetchall():
-                if (row[0], row[2]) in locked:
-                    _add_reservation(ledger, row)
-        if references is not None:
-            for tenant, kind, reference in await references.fetchall():
-                ledger.external_references.add((tenant, TransactionKind(kind), reference))
-        if captures is not None:
-            for row in await captures.fetchall():
-                if (row[0], row[2]) in locked:
-                    _add_capture(ledger, row)
-        if to_refund is not None:
-            _add_captures_to_refund(ledger, [row for row in await to_refund.fetchall() if (row[0], row[2]) in locked])
-        if lines is not None:
-            for row in await lines.fetchall():
-                ledger.usage_lines[row[0], row[1], row[2], row[3]] = usage_line_of(row)
-        if counters is not None:
-            for *key, quantity in await counters.fetchall():
-                counter = CounterKey(*key)
-                ledger.counters[counter[:2]][counter] = quantity
-        if counts is not None:
-            for tenant, reservation_id, account_id, counted in await counts.fetchall():
-                for month, *key, _before, quantity in counted:
-                    counter = CounterKey(tenant, account_id, date.fromisoformat(month), *key)
-                    ledger.add_counted(tenant, reservation_id, counter, Decimal(quantity))
-        due_holds = [reservation_of(row) for row in await due.fetchall() if (row[0], row[2]) in locked]
-        for reservation in due_holds:
-            ledger.reservations[reservation.tenant_id, reservation.reservation_id] = reservation
-        price_epochs: dict[TenantId, int] = dict(await tenants.fetchall())
-        ((now,),) = await clock.fetchall()
+    locked_rows = await locks.fetchall()
+    lock_wait_s = time.monotonic() - sent
+    ledger = Ledger(terms)
+    for row in locked_rows:
+        book = book_of(row)
+        ledger.books[book.tenant_id, book.account_id] = book
+    # Only what was locked may be looked at: an account that another process creates meanwhile is in the snapshots
+    # of the later statements, but not in that of the first. It does not exist yet for this batch.
+    locked = ledger.books.keys()
+    for row in await accounts.fetchall():
+        account = account_of(row)
+        if account.key in locked:
+            ledger.accounts[account.key] = account
+    if operations is not None:
+        for tenant, kind, key, fingerprint, denial_reason, payload in await operations.fetchall():
+            stored = StoredOperation(fingerprint, denial_reason, payload)
+            ledger.operations[tenant, OperationKind(kind), key] = stored
+    if reservations is not None:
+        for row in await reservations.fetchall():
+            if (row[0], row[2]) in locked:
+                _add_reservation(ledger, row)
+    if references is not None:
+        for tenant, kind, reference in await references.fetchall():
+            ledger.external_references.add((tenant, TransactionKind(kind), reference))
+    if lines is not None:
+        for row in await lines.fetchall():
+            ledger.usage_lines[row[0], row[1], row[2], row[3]] = usage_line_of(row)
+    if counters is not None:
+        for *key, quantity in await counters.fetchall():
+            counter = CounterKey(*key)
+            ledger.counters[counter[:2]][counter] = quantity
+    if counts is not None:
+        for tenant, reservation_id, account_id, counted in await counts.fetchall():
+            for month, *key, _before, quantity in counted:
+                counter = CounterKey(tenant, account_id, date.fromisoformat(month), *key)
+                ledger.add_counted(tenant, reservation_id, counter, Decimal(quantity))
+    due_holds = [reservation_of(row) for row in await due.fetchall() if (row[0], row[2]) in locked]
+    for reservation in due_holds:
+        ledger.reservations[reservation.tenant_id, reservation.reservation_id] = reservation
+    captures = to_refund = None
+    by_id = wanted.captures | _captures_of_expiries(ledger, wanted.expiries_of)
+    if by_id or wanted.costs_of:
+        captures = await run(
+            "load_captures",
+            {
+                **_columns(by_id, "transaction_tenants", "transactions"),
+                **_columns(wanted.costs_of, "costed_tenants", "costed"),
+            },
+        )
+    if wanted.captures_of:
+        to_refund = await run(
+            "load_captures_to_refund",
+            {
+                "tenants": array(text(tenant) for tenant, _ in wanted.captures_of),
+                "reservations": array(uuid(reservation) for _, reservation in wanted.captures_of),
+                "amounts": array(optional_numeric(amount) for amount in wanted.captures_of.values()),
+                "transactions": books["transactions"],
+            },
+        )
+    if captures is not None:
+        for row in await captures.fetchall():
+            if (row[0], row[2]) in locked:
+                _add_capture(ledger, row)
+    if to_refund is not None:
+        _add_captures_to_refund(ledger, [row for row in await to_refund.fetchall() if (row[0], row[2]) in locked])
+    price_epochs: dict[TenantId, int] = dict(await tenants.fetchall())
+    ((now,),) = await clock.fetchall()
     return Loaded(
         ledger=ledger,
         now=now,
@@ -236,20 +233,19 @@ async def load(
 
 
 async def write(conn: Connection, loaded: Loaded) -> None:
-    """Write what the fold changed and commit. Returns after COMMIT has returned.
+    """Write what the fold changed and commit: COMMIT has returned when the pipeline has ended without error.
 
     An update that does not find every row it was given aborts the transaction.
     """
-    async with AsyncExitStack() as stack, conn.pipeline():
+    async with conn.cursor() as cursor:
         for block, rows in rows_to_write(loaded.ledger, loaded.now):
             if rows:
-                cursor = await stack.enter_async_context(conn.cursor())
                 columns: list[str | int] = [array(column) for column in zip(*rows, strict=True)]
                 if block in _UPDATES:
                     await cursor.execute(_UPDATES[block], [*columns, len(rows)])
                 else:
                     await cursor.execute(SQL[block], columns)
-        await conn.execute(SQL["commit"])
+        await cursor.execute(SQL["commit"])
 
 
 def _all_found(update: LiteralString) -> LiteralString:
@@ -311,6 +307,17 @@ def _add_captures_to_refund(ledger: Ledger, rows: list[tuple[Any, ...]]) -> None
     for key, refunded in {(row[0], row[4]): nanos_of(row[-1]) for row in rows}.items():
         loaded = sum(capture.refunded for capture in ledger.reservation_captures(key))
         ledger.refunded_of_others[key] = refunded - loaded
+
+
+def _captures_of_expiries(ledger: Ledger, keys: Iterable[ReservationKey]) -> set[TransactionKey]:
+    """The transactions that the expiries of these reservations wrote: few have one."""
+    found: set[TransactionKey] = set()
+    for key in keys:
+        reservation = ledger.reservations.get(key)
+        provisional = reservation.provisional if reservation else None
+        if provisional is not None and provisional.transaction_id is not None:
+            found.add((key[0], provisional.transaction_id))
+    return found
 
 
 def _crowded(due: list[Reservation], due_limit: int) -> set[AccountKey]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from imprest_server.core.errors import ImprestError
 from imprest_server.core.ids import AccountKey
+from imprest_server.core.values import value
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger import store
 from imprest_server.ledger.model import TransactionKind
@@ -18,7 +18,7 @@ from imprest_server.posting.prices import NotLoadedError, Prices
 from imprest_server.posting.stats import EngineStats
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Postponed:
     """Not decided yet, submit it again: the account has more due holds than one batch expires, or the same batch has
     made it and its prices are not loaded."""
@@ -43,13 +43,14 @@ async def run_batch(
     psycopg.Error, or what a bug raises: then nothing was decided, and the caller must roll back.
     """
     wanted = wanted_by(requests)
-    loaded = await store.load(conn, wanted, terms, due_limit, lock_timeout_ms)
-    stats.lock_wait.observe(loaded.lock_wait_s)
-    if wanted.counters or wanted.counters_of:
-        needed = [basis for request in requests for basis in bases(loaded.ledger, request.operation, loaded.now)]
-        loaded.ledger.rating = await prices.load(conn, needed, loaded.price_epochs)
-    results = fold(loaded, requests)
-    await store.write(conn, loaded)
+    async with conn.pipeline():
+        loaded = await store.load(conn, wanted, terms, due_limit, lock_timeout_ms)
+        stats.lock_wait.observe(loaded.lock_wait_s)
+        if wanted.counters or wanted.counters_of:
+            needed = [basis for request in requests for basis in bases(loaded.ledger, request.operation, loaded.now)]
+            loaded.ledger.rating = await prices.load(conn, needed, loaded.price_epochs)
+        results = fold(loaded, requests)
+        await store.write(conn, loaded)
     return results
 
 

@@ -15,7 +15,7 @@ import structlog
 
 from imprest_server.core.errors import DeadlineTooShort, Draining, QueueFull
 from imprest_server.core.ids import uuid7
-from imprest_server.ledger.operations import Operation, Request, fingerprint
+from imprest_server.ledger.operations import Operation, Request, Transfer, fingerprint
 from imprest_server.ledger.rules import Outcome
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.batch import Postponed
@@ -98,7 +98,8 @@ class Engine:
         """
         if self._stopping:
             raise Draining()
-        request = Request(operation, fingerprint(operation), first_id=uuid7(), second_id=uuid7())
+        second_id = uuid7() if isinstance(operation, Transfer) else None
+        request = Request(operation, fingerprint(operation), uuid7(), second_id)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         item = _Item(request, asyncio.get_running_loop().create_future(), deadline)
         try:

@@ -1,8 +1,9 @@
 """The standard catalogue of meters: what can be measured, and in which unit.
 
 Meters are disjoint: whatever was used is counted on exactly one of them (a cached token on `llm.cached_input_tokens`
-and not also on `llm.input_tokens`). A line on a meter that is not listed here is refused, so a slip of the pen cannot
-pass as free usage.
+and not also on `llm.input_tokens`). "Long prompts" is the dearer class in which some providers put requests whose
+prompt is above a limit: every token of such a request is counted there. A line on a meter that is not listed here is
+refused, so a slip of the pen cannot pass as free usage.
 """
 
 from __future__ import annotations
@@ -86,10 +87,12 @@ _STANDARD = (
         "Text read from the provider's cache during a spoken call",
         base="llm.cached_input_tokens",
     ),
-    _meter("llm.long_input_tokens", "token", "Text read by a request in the long-prompt price class"),
-    _meter("llm.long_output_tokens", "token", "Text written by a request in the long-prompt price class"),
-    _meter("llm.long_cached_input_tokens", "token", "Text from the cache in the long-prompt price class"),
-    _meter("llm.long_cache_write_tokens", "token", "Text written to the cache in the long-prompt price class"),
+    _meter("llm.long_input_tokens", "token", "Text read, long prompts", base="llm.input_tokens"),
+    _meter("llm.long_output_tokens", "token", "Text written, long prompts", base="llm.output_tokens"),
+    _meter(
+        "llm.long_cached_input_tokens", "token", "Text from the cache, long prompts", base="llm.cached_input_tokens"
+    ),
+    _meter("llm.long_cache_write_tokens", "token", "Text to the cache, long prompts", base="llm.cache_write_tokens"),
     _meter("messaging.sms_segments", "segment", "SMS sent or received, by parts", by_destination=True),
     _meter(
         "whatsapp.template_messages",
@@ -121,6 +124,6 @@ METERS: Mapping[str, Meter] = MappingProxyType({meter.name: meter for meter in _
 CATEGORIES = tuple(dict.fromkeys(meter.category for meter in _STANDARD))
 
 
-def nearest(name: str, among: tuple[str, ...] = tuple(METERS)) -> list[str]:
-    """The at most three names most like this one, best first."""
-    return get_close_matches(name, among, n=3, cutoff=0.5)
+def nearest(name: str) -> list[str]:
+    """The at most three meters whose names are most like this one, best first."""
+    return get_close_matches(name, METERS, n=3, cutoff=0.4)

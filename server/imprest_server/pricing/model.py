@@ -158,7 +158,8 @@ class PriceVersion:
 class Assignment:
     """From `effective_time` on, this account (None: every account of the tenant without one) is priced by this book.
 
-    A `price_book_id` of None takes the assignment back.
+    `currency_code` is the book's: an account may have one COST book in every currency. A `price_book_id` of None takes
+    the assignment back.
     """
 
     side: BookSide

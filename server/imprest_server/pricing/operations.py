@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Generic, TypeVar
@@ -120,7 +120,7 @@ class Published:
     """
 
     version: PriceVersion | None
-    differences: Sequence[Difference] = field(default_factory=tuple[Difference, ...])
+    differences: tuple[Difference, ...] = ()
     unchanged: int = 0
 
 

@@ -109,7 +109,7 @@ class Quotes:
         async with store.transaction(self._pool, tenant_id) as conn:
             epoch = await store.read_epoch(conn, tenant_id)
             catalog = await self._cache.catalog(conn, tenant_id, epoch)
-            instant = at or usage.start_time or await store.clock(conn)
+            instant = at or usage.start_time or await store.clock(conn, tenant_id, epoch)
             payer, chains = await chosen(conn, catalog, epoch, instant)
             versions = [(tenant_id, version_id) for version_id in chains.version_ids]
             tariff = Tariff(chains, await self._cache.tables(conn, versions))

@@ -95,8 +95,7 @@ class _Plan:
     differences: Sequence[Difference]
 
     def published(self, version: PriceVersion | None) -> Published:
-        touched = sum(1 for difference in self.differences if difference.after is not None)
-        return Published(version=version, differences=self.differences, unchanged=len(self.after) - touched)
+        return _published(version, self.differences, len(self.after))
 
 
 class PriceAdmin:
@@ -206,7 +205,7 @@ class PriceAdmin:
     async def publish(self, op: PublishPrices) -> Written[Published]:
         """Publish a version of a book. Raises NotFound."""
 
-        async def target(_: Connection, catalog: Catalog) -> tuple[PriceBook, bool]:
+        async def target(_: Connection, catalog: Catalog, __: datetime) -> tuple[PriceBook, bool]:
             book = _book(catalog, op.price_book_id)
             if book.account_id is not None:
                 raise InvalidArgument(field="price_book_id", problem="is a book of overrides: use SetOverride")
@@ -217,7 +216,8 @@ class PriceAdmin:
     async def import_prices(self, op: ImportPrices, file: bytes | str) -> tuple[Written[Published], Imported]:
         """Publish the prices of a file: bytes are LiteLLM's JSON, text is CSV. Raises NotFound."""
         async with store.transaction(self._pool, op.tenant_id) as conn:
-            today = (await store.clock(conn)).date()
+            epoch = await store.read_epoch(conn, op.tenant_id)
+            today = (await store.clock(conn, op.tenant_id, epoch)).date()
         imported = await asyncio.to_thread(_read, file, today)
         content = hashlib.sha256(file if isinstance(file, bytes) else file.encode()).hexdigest()
         return await self.publish(replace(op, prices=imported.prices, content=content)), imported
@@ -225,7 +225,7 @@ class PriceAdmin:
     async def set_override(self, op: SetOverride) -> Written[Published]:
         """Publish prices of one account. Raises NotFound, CurrencyMismatch."""
 
-        async def target(conn: Connection, _: Catalog) -> tuple[PriceBook, bool]:
+        async def target(conn: Connection, _: Catalog, now: datetime) -> tuple[PriceBook, bool]:
             payer = await store.find_account(conn, op.tenant_id, op.account_id)
             currency_code = op.currency_code or payer.currency_code
             if op.side is BookSide.SALE and currency_code != payer.currency_code:
@@ -243,20 +243,23 @@ class PriceAdmin:
                 side=op.side,
                 currency_code=currency_code,
                 account_id=op.account_id,
-                create_time=await store.clock(conn),
+                create_time=now,
             )
             return new, True
 
         return await self._publish(op, target)
 
     async def _publish(
-        self, op: Publication, target: Callable[[Connection, Catalog], Awaitable[tuple[PriceBook, bool]]]
+        self, op: Publication, target: Callable[[Connection, Catalog, datetime], Awaitable[tuple[PriceBook, bool]]]
     ) -> Written[Published]:
+        """`target` finds the book; or makes one up, and says True, when the publication is to create it."""
+
         async def plan(conn: Connection) -> _Plan:
             epoch = await store.read_epoch(conn, op.tenant_id)
             catalog = await self._cache.catalog(conn, op.tenant_id, epoch)
-            book, is_new = await target(conn, catalog)
-            at = effective(op.effective_time, await store.clock(conn))
+            now = await store.clock(conn, op.tenant_id, epoch)
+            book, is_new = await target(conn, catalog, now)
+            at = effective(op.effective_time, now)
             base = catalog.version(book.price_book_id, epoch, at)
             before = await self._prices_of(conn, op, base)
             after, changes = await asyncio.to_thread(_compare, op, book.side, before)
@@ -277,7 +280,8 @@ class PriceAdmin:
                 await self._keep(conn, op, digest, locked.now, {"version": stays})
                 return planned.published(base)
             if planned.is_new_book:
-                if (await target(conn, locked.catalog))[1] is False:
+                _, still_new = await target(conn, locked.catalog, locked.now)
+                if not still_new:
                     raise _ChangedMeanwhileError
                 await store.insert_book(conn, replace(book, create_time=locked.now), locked.epoch)
             version = PriceVersion(
@@ -301,8 +305,7 @@ class PriceAdmin:
             base = await self._version(conn, op, payload.get("base"))
             before, after = await self._prices_of(conn, op, base), await self._prices_of(conn, op, version)
             changes = await asyncio.to_thread(differences, before, after)
-            touched = sum(1 for difference in changes if difference.after is not None)
-            return Published(version=version, differences=changes, unchanged=len(after) - touched)
+            return _published(version, changes, len(after))
 
         if op.validate_only:
             validate(op)
@@ -386,6 +389,12 @@ def _granted(stored: StoredOperation, digest: bytes) -> Payload:
         raise restore_denial(stored.denial_reason, values)
     payload: Payload = values
     return payload
+
+
+def _published(version: PriceVersion | None, changes: Sequence[Difference], count: int) -> Published:
+    """The answer about a version with so many prices."""
+    touched = sum(1 for difference in changes if difference.after is not None)
+    return Published(version=version, differences=tuple(changes), unchanged=count - touched)
 
 
 def _book(catalog: Catalog, price_book_id: PriceBookId) -> PriceBook:

@@ -42,6 +42,9 @@ Connection = AsyncConnection[Any]
 
 SQL = load_sql("imprest_server.pricing", "sql/store.sql")
 
+# No statement may take longer than the time limit of all, and the event loop has others to serve between them.
+_INSERTED_AT_ONCE = 2_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogRows:
@@ -122,9 +125,9 @@ async def load_prices(
     return found
 
 
-async def clock(conn: Connection) -> datetime:
-    """The database's time."""
-    ((now,),) = await _rows(conn, "clock", {})
+async def clock(conn: Connection, tenant_id: TenantId, epoch: int) -> datetime:
+    """The database's time, but not before the change of prices that made this epoch."""
+    ((now,),) = await _rows(conn, "clock", {"tenant": tenant_id, "epoch": epoch})
     return now  # type: ignore[no-any-return]
 
 
@@ -199,8 +202,8 @@ async def insert_prices(
     conn: Connection, tenant_id: TenantId, version_id: PriceVersionId, prices: Sequence[Price]
 ) -> None:
     """Add the prices of a version that is inserted later in this transaction. Takes no lock of the tenant's row."""
-    if prices:
-        rows = [price_row(tenant_id, version_id, price) for price in prices]
+    for start in range(0, len(prices), _INSERTED_AT_ONCE):
+        rows = [price_row(tenant_id, version_id, price) for price in prices[start : start + _INSERTED_AT_ONCE]]
         await _run(conn, "insert_prices", [array(column) for column in zip(*rows, strict=True)])
 
 
@@ -211,7 +214,7 @@ async def lock_tenant(conn: Connection, tenant_id: TenantId) -> tuple[int, datet
     that refers to the tenant's row by a foreign key may be inserted before: two who have done so deadlock here.
     """
     ((epoch,),) = await _rows(conn, "lock_tenant", {"tenant": tenant_id})
-    return epoch, await clock(conn)
+    return epoch, await clock(conn, tenant_id, epoch)
 
 
 async def last_number(conn: Connection, tenant_id: TenantId, price_book_id: PriceBookId) -> int:

@@ -20,7 +20,7 @@ from imprest_server.pricing.rules.checks import MAX_DECIMALS, MAX_NAME
 from imprest_server.pricing.rules.values import number_problem, text_problem
 
 #: How many prices a version has at most.
-MAX_PRICES = 20_000
+MAX_PRICES = 40_000
 #: How far from now an `effective_time` may be.
 MAX_AGE = timedelta(days=35)
 MAX_AHEAD = timedelta(days=3653)

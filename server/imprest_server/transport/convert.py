@@ -33,6 +33,9 @@ from imprest_server.core.money import NANOS_PER_UNIT, Money, check_range
 from imprest_server.core.usage import format_decimal
 from imprest_server.ledger.validation import check_account_id
 
+#: The fields of a message by name.
+Fields = Mapping[str, Any]
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS = NANOS_PER_UNIT - 1
 #: The range of google.protobuf.Timestamp: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z, in seconds.
@@ -72,11 +75,16 @@ def required_amount(request: Message, field: str = "amount") -> Money:
 
 def to_money(currency_code: str, nanos: int) -> MoneyMessage:
     """An amount as units and nanos of the same sign."""
+    return MoneyMessage(**money_fields(currency_code, nanos))
+
+
+def money_fields(currency_code: str, nanos: int) -> Fields:
+    """`to_money` for the constructor of another message, which takes fields in half the time of a message."""
     if nanos >= 0:
         units, rest = divmod(nanos, NANOS_PER_UNIT)
-        return MoneyMessage(currency_code=currency_code, units=units, nanos=rest)
+        return {"currency_code": currency_code, "units": units, "nanos": rest}
     units, rest = divmod(-nanos, NANOS_PER_UNIT)
-    return MoneyMessage(currency_code=currency_code, units=-units, nanos=-rest)
+    return {"currency_code": currency_code, "units": -units, "nanos": -rest}
 
 
 def parse_decimal(request: Message, field: str, path: str = "") -> Decimal | None:
@@ -126,8 +134,13 @@ def parse_duration(request: Message, field: str) -> timedelta | None:
 
 def to_time(instant: datetime) -> Timestamp:
     """A time in whole microseconds."""
+    return Timestamp(**time_fields(instant))
+
+
+def time_fields(instant: datetime) -> Fields:
+    """`to_time` for the constructor of another message."""
     since = instant - _EPOCH
-    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
+    return {"seconds": since.days * 86_400 + since.seconds, "nanos": since.microseconds * 1000}
 
 
 def to_duration(span: timedelta | None) -> Duration | None:

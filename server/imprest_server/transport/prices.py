@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from imprest.v1 import price_pb2
 from imprest_server.core.errors import InvalidArgument
@@ -28,10 +31,25 @@ from imprest_server.transport.convert import EnumMap, parse_decimal, to_decimal,
 BOOK_SIDE = EnumMap(BookSide, price_pb2.BookSide, "BOOK_SIDE")
 CHARGE_MODEL = EnumMap(ChargeModel, price_pb2.ChargeModel, "CHARGE_MODEL")
 
-#: A reply must stay below the 4 MiB that gRPC clients receive by default; the summary counts them all.
+#: A list in a reply without pages has at most so many items, and so many bytes: gRPC clients receive 4 MiB by default.
 MAX_LISTED = 5_000
+MAX_LISTED_BYTES = 1_500_000
 
 _ZERO, _ONE = Decimal(0), Decimal(1)
+
+M = TypeVar("M", bound=Message)
+
+
+def first_of(messages: Iterable[M]) -> list[M]:
+    """As many from the beginning as a reply may list."""
+    listed: list[M] = []
+    size = 0
+    for message in messages:
+        size += message.ByteSize()
+        if len(listed) == MAX_LISTED or size > MAX_LISTED_BYTES:
+            break
+        listed.append(message)
+    return listed
 
 
 def parse_version(text: str, field: str = "version_id") -> PriceVersionId:
@@ -136,15 +154,15 @@ def _to_tier(tier: Tier) -> price_pb2.PriceTier:
     return message
 
 
-def to_differences(differences: Sequence[Difference]) -> list[price_pb2.PriceDifference]:
+def to_differences(differences: Iterable[Difference]) -> list[price_pb2.PriceDifference]:
     """The first differences."""
-    return [
+    return first_of(
         price_pb2.PriceDifference(
             before=None if difference.before is None else to_price(difference.before),
             after=None if difference.after is None else to_price(difference.after),
         )
-        for difference in differences[:MAX_LISTED]
-    ]
+        for difference in differences
+    )
 
 
 def to_summary(published: Published) -> price_pb2.PriceDifferenceSummary:

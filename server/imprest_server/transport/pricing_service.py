@@ -1,8 +1,13 @@
-"""PricingService: price books, assignments, imports and quotes. Like `account_service`, a thin translation."""
+"""PricingService: price books, assignments, imports and quotes. Like `account_service`, a thin translation.
+
+Thousands of prices are translated in a thread, so that calls need not wait for it.
+"""
 
 # ruff: noqa: N802  # the protos name the methods
 
 from __future__ import annotations
+
+import asyncio
 
 from google.protobuf.message import Message
 from grpc.aio import ServicerContext
@@ -22,7 +27,7 @@ from imprest_server.transport.convert import parse_account_id, parse_decimal, pa
 from imprest_server.transport.identity import TENANT
 from imprest_server.transport.prices import (
     BOOK_SIDE,
-    MAX_LISTED,
+    first_of,
     parse_prices,
     parse_version,
     required_side,
@@ -118,7 +123,7 @@ class PricingService(PricingServiceServicer):
                 tenant_id=TENANT,
                 idempotency_key=request.idempotency_key,
                 price_book_id=PriceBookId(request.price_book_id),
-                prices=parse_prices(request.prices),
+                prices=await asyncio.to_thread(parse_prices, request.prices),
                 replace=request.replace,
                 effective_time=parse_time(request, "effective_time"),
                 validate_only=request.validate_only,
@@ -126,7 +131,7 @@ class PricingService(PricingServiceServicer):
         )
         return pb.PublishPricesResponse(
             version=to_optional_version(written.value.version),
-            differences=to_differences(written.value.differences),
+            differences=await asyncio.to_thread(to_differences, written.value.differences),
             summary=to_summary(written.value),
             replayed=written.replayed,
         )
@@ -150,9 +155,9 @@ class PricingService(PricingServiceServicer):
         )
         return pb.ImportPricesResponse(
             version=to_optional_version(written.value.version),
-            differences=to_differences(written.value.differences),
+            differences=await asyncio.to_thread(to_differences, written.value.differences),
             summary=to_summary(written.value),
-            skipped=[_to_skipped(skipped) for skipped in imported.skipped[:MAX_LISTED]],
+            skipped=first_of(_to_skipped(skipped) for skipped in imported.skipped),
             skipped_count=len(imported.skipped),
             price_count=len(imported.prices),
             replayed=written.replayed,
@@ -206,7 +211,7 @@ class PricingService(PricingServiceServicer):
                 account_id=parse_account_id(request.account_id),
                 side=required_side(request.side, "side"),
                 currency_code=request.currency_code or None,
-                prices=parse_prices(request.prices),
+                prices=await asyncio.to_thread(parse_prices, request.prices),
                 replace=request.replace,
                 effective_time=parse_time(request, "effective_time"),
                 validate_only=request.validate_only,
@@ -214,7 +219,7 @@ class PricingService(PricingServiceServicer):
         )
         return pb.SetOverrideResponse(
             version=to_optional_version(written.value.version),
-            differences=to_differences(written.value.differences),
+            differences=await asyncio.to_thread(to_differences, written.value.differences),
             summary=to_summary(written.value),
             replayed=written.replayed,
         )

@@ -19,7 +19,7 @@ from imprest_server.ledger.model import (
     TransactionKind,
 )
 from imprest_server.ledger.views import PastBalance, TrialBalance, TrialBalanceLine
-from imprest_server.transport.convert import EnumMap, to_money, to_time
+from imprest_server.transport.convert import EnumMap, money_fields, time_fields, to_money, to_time
 from imprest_server.transport.usage import to_rated_line
 
 ACCOUNT_STATE = EnumMap(AccountState, account_pb2.AccountState, "ACCOUNT_STATE")
@@ -39,7 +39,7 @@ def to_account(account: Account) -> account_pb2.Account:
         display_name=account.display_name,
         currency_code=currency,
         parent_account_id=account.parent_account_id or "",
-        credit_limit=to_money(currency, account.credit_limit),
+        credit_limit=money_fields(currency, account.credit_limit),
         overrun_policy=OVERRUN_POLICY.to_proto[account.overrun_policy],
         max_concurrent_calls=account.max_concurrent_calls,
         time_zone=account.time_zone,
@@ -63,12 +63,12 @@ def to_balance(balance: Balance) -> balance_pb2.Balance:
     return balance_pb2.Balance(
         account_id=balance.account_id,
         currency_code=currency,
-        wallet=to_money(currency, balance.wallet),
-        held=to_money(currency, balance.held),
-        available=to_money(currency, balance.available),
-        receivable=to_money(currency, balance.receivable),
-        credit_limit=to_money(currency, balance.credit_limit),
-        as_of=to_time(balance.as_of),
+        wallet=money_fields(currency, balance.wallet),
+        held=money_fields(currency, balance.held),
+        available=money_fields(currency, balance.available),
+        receivable=money_fields(currency, balance.receivable),
+        credit_limit=money_fields(currency, balance.credit_limit),
+        as_of=time_fields(balance.as_of),
     )
 
 
@@ -78,9 +78,9 @@ def to_past_balance(balance: PastBalance) -> balance_pb2.Balance:
     return balance_pb2.Balance(
         account_id=balance.account_id,
         currency_code=currency,
-        wallet=to_money(currency, balance.wallet),
-        receivable=to_money(currency, balance.receivable),
-        as_of=to_time(balance.as_of),
+        wallet=money_fields(currency, balance.wallet),
+        receivable=money_fields(currency, balance.receivable),
+        as_of=time_fields(balance.as_of),
     )
 
 
@@ -91,15 +91,15 @@ def to_reservation(reservation: Reservation, currency: str) -> reservation_pb2.R
         account_id=reservation.account_id,
         call_id=reservation.call_id,
         state=RESERVATION_STATE.to_proto[reservation.state],
-        amount=to_money(currency, reservation.amount),
-        captured=to_money(currency, reservation.captured),
-        used_so_far=to_money(currency, reservation.used_so_far),
-        create_time=to_time(reservation.create_time),
-        expire_time=to_time(reservation.expire_time),
+        amount=money_fields(currency, reservation.amount),
+        captured=money_fields(currency, reservation.captured),
+        used_so_far=money_fields(currency, reservation.used_so_far),
+        create_time=time_fields(reservation.create_time),
+        expire_time=time_fields(reservation.expire_time),
         on_expiry=ON_EXPIRY.to_proto[reservation.on_expiry],
         labels=reservation.labels,
-        absorbed=to_money(currency, reservation.absorbed),
-        end_time=None if reservation.end_time is None else to_time(reservation.end_time),
+        absorbed=money_fields(currency, reservation.absorbed),
+        end_time=None if reservation.end_time is None else time_fields(reservation.end_time),
         late=reservation.late,
     )
 
@@ -107,12 +107,12 @@ def to_reservation(reservation: Reservation, currency: str) -> reservation_pb2.R
 def to_charge(charge: ChargeBreakdown, currency: str) -> charge_pb2.ChargeBreakdown:
     """Where a charge was taken from, every amount present, and the usage it was for."""
     return charge_pb2.ChargeBreakdown(
-        charged=to_money(currency, charge.charged),
-        from_hold=to_money(currency, charge.from_hold),
-        from_available=to_money(currency, charge.from_available),
-        receivable=to_money(currency, charge.receivable),
-        absorbed=to_money(currency, charge.absorbed),
-        provider_cost=to_money(currency, charge.provider_cost),
+        charged=money_fields(currency, charge.charged),
+        from_hold=money_fields(currency, charge.from_hold),
+        from_available=money_fields(currency, charge.from_available),
+        receivable=money_fields(currency, charge.receivable),
+        absorbed=money_fields(currency, charge.absorbed),
+        provider_cost=money_fields(currency, charge.provider_cost),
         lines=[to_rated_line(line, currency) for line in charge.lines],
     )
 
@@ -127,18 +127,18 @@ def to_transaction(transaction: Transaction, currency: str) -> transaction_pb2.T
         kind=TRANSACTION_KIND.to_proto[transaction.kind],
         postings=[
             transaction_pb2.Posting(
-                debit=codes[posting.debit], credit=codes[posting.credit], amount=to_money(currency, posting.amount)
+                debit=codes[posting.debit], credit=codes[posting.credit], amount=money_fields(currency, posting.amount)
             )
             for posting in transaction.postings
         ],
-        wallet_after=to_money(currency, transaction.wallet_after),
+        wallet_after=money_fields(currency, transaction.wallet_after),
         reservation_id=format_reservation_id(transaction.reservation_id) if transaction.reservation_id else "",
         call_id=transaction.call_id,
         reason=transaction.reason,
         external_reference=transaction.external_reference,
         labels=transaction.labels,
-        effective_time=to_time(transaction.effective_time),
-        create_time=to_time(transaction.create_time),
+        effective_time=time_fields(transaction.effective_time),
+        create_time=time_fields(transaction.create_time),
         chain_hash=transaction.chain_hash,
     )
 
@@ -159,8 +159,8 @@ def to_trial_balance(trial_balance: TrialBalance) -> trial_balance_pb2.TrialBala
     return trial_balance_pb2.TrialBalance(
         currency_code=currency,
         lines=[_to_line(line, currency) for line in trial_balance.lines],
-        total_debits=to_money(currency, trial_balance.total_debits),
-        total_credits=to_money(currency, trial_balance.total_credits),
+        total_debits=money_fields(currency, trial_balance.total_debits),
+        total_credits=money_fields(currency, trial_balance.total_credits),
     )
 
 
@@ -169,6 +169,6 @@ def _to_line(line: TrialBalanceLine, currency: str) -> trial_balance_pb2.TrialBa
     debit, credit = line.debit_balance, line.credit_balance
     return trial_balance_pb2.TrialBalanceLine(
         code=LEDGER_ACCOUNT_CODE.to_proto[line.code],
-        debit_balance=None if debit is None else to_money(currency, debit),
-        credit_balance=None if credit is None else to_money(currency, credit),
+        debit_balance=None if debit is None else money_fields(currency, debit),
+        credit_balance=None if credit is None else money_fields(currency, credit),
     )

@@ -88,6 +88,7 @@ def withdraw(ledger: Ledger, request: Request, op: Withdraw, now: datetime) -> R
 
 def transfer(ledger: Ledger, request: Request, op: Transfer, now: datetime) -> Reply:
     """Move credit to another account: one transaction in each book, joined by CLEARING."""
+    assert request.second_id is not None, "a transfer writes two transactions"
     sender = Draft(ledger, (op.tenant_id, op.from_account_id), now)
     receiver = Draft(ledger, (op.tenant_id, op.to_account_id), now)
     require_currency(sender.account, op.amount)

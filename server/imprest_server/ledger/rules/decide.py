@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from imprest_server.core.errors import IdempotencyKeyReused, ImprestError, restore_denial
+from imprest_server.core.values import value
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger.codec import decode_reply, encode_reply
 from imprest_server.ledger.model import ReservationState
@@ -52,7 +52,7 @@ RULES: dict[type[Operation], Rule] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """A granted operation's answer, and whether it is the stored one of an earlier request."""
 

@@ -5,11 +5,12 @@ A rule checks, drafts, and writes last: a denial at any point before `write` lea
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TransactionId
 from imprest_server.core.money import MAX_NANOS, check_range
+from imprest_server.core.values import named_value
 from imprest_server.ledger.chart import LedgerAccountCode as Code
 from imprest_server.ledger.chart import apply_posting
 from imprest_server.ledger.hashing import chain
@@ -27,7 +28,7 @@ from imprest_server.ledger.model import (
 from imprest_server.ledger.working_set import Ledger
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Details:
     """What a transaction records besides its postings."""
 

@@ -46,10 +46,19 @@ CROSS JOIN LATERAL (
 ) AS found
 
 -- name: lock_books
-SELECT locked.tenant_id, locked.account_id
+-- A row that another transaction changed while this one waited comes back in its newest version. That is true of the
+-- locked row only: whatever else this statement reads is as old as its snapshot.
+SELECT
+    locked.tenant_id, locked.account_id, locked.cash, locked.receivable, locked.provider_cost, locked.fee_cost,
+    locked.refunds, locked.promotion_cost, locked.adjustments, locked.overrun_loss, locked.wallet, locked.revenue,
+    locked.provider_payable, locked.fee_payable, locked.breakage, locked.clearing, locked.held, locked.open_count,
+    locked.seq, locked.chain_hash, locked.last_time
 FROM (SELECT tenant_id, account_id FROM ({wanted_books}) AS wanted ORDER BY tenant_id, account_id) AS wanted
 CROSS JOIN LATERAL (
-    SELECT tenant_id, account_id
+    SELECT
+        tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
+        overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count,
+        seq, chain_hash, last_time
     FROM books
     WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id
     FOR NO KEY UPDATE
@@ -71,23 +80,6 @@ CROSS JOIN LATERAL (
         overrun_policy, max_overrun, max_concurrent_calls, low_balance_threshold, time_zone, labels, state,
         create_time, update_time
     FROM accounts
-    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id
-    LIMIT 1
-) AS found
-
--- name: load_books
-SELECT
-    found.tenant_id, found.account_id, found.cash, found.receivable, found.provider_cost, found.fee_cost,
-    found.refunds, found.promotion_cost, found.adjustments, found.overrun_loss, found.wallet, found.revenue,
-    found.provider_payable, found.fee_payable, found.breakage, found.clearing, found.held, found.open_count,
-    found.seq, found.chain_hash, found.last_time
-FROM ({wanted_books}) AS wanted
-CROSS JOIN LATERAL (
-    SELECT
-        tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
-        overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count,
-        seq, chain_hash, last_time
-    FROM books
     WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id
     LIMIT 1
 ) AS found
@@ -167,7 +159,7 @@ CROSS JOIN LATERAL (
 ) AS found
 
 -- name: load_captures
--- Transactions by id, those of expiries and all captures by reservation, with what they charged the customer and cost us,
+-- Transactions by id, and all captures by reservation, with what they charged the customer and cost us,
 -- what of it a late commit returned, what refunds gave back, and by how much the cost was corrected.
 SELECT
     t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id, t.kind, posted.charged,
@@ -182,23 +174,6 @@ FROM (
         SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, kind
         FROM transactions
         WHERE tenant_id = wanted.tenant_id AND transaction_id = wanted.transaction_id
-        LIMIT 1
-    ) AS found
-    UNION
-    SELECT
-        found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
-        found.kind
-    FROM unnest(%(expired_tenants)s::text[], %(expired)s::uuid[]) AS wanted (tenant_id, reservation_id)
-    CROSS JOIN LATERAL (
-        SELECT provisional_transaction_id
-        FROM reservations
-        WHERE tenant_id = wanted.tenant_id AND reservation_id = wanted.reservation_id
-        LIMIT 1
-    ) AS expiry
-    CROSS JOIN LATERAL (
-        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, kind
-        FROM transactions
-        WHERE tenant_id = wanted.tenant_id AND transaction_id = expiry.provisional_transaction_id
         LIMIT 1
     ) AS found
     UNION

@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import TypeVar
 
 from imprest_server.core.errors import InvalidArgument
-from imprest_server.pricing.importers.imported import Imported, number, plain
+from imprest_server.core.usage import format_decimal
+from imprest_server.pricing.importers.imported import Imported, number
 from imprest_server.pricing.model import ChargeModel, Price, PriceKey, Tier
 
 #: The columns in the order in which they are written. A file may leave out all but `meter` and have them in any order.
@@ -183,8 +184,8 @@ def _cells(price: Price) -> Row:
         "model": price.model,
         "destination_prefix": price.destination_prefix,
         "charge_model": price.charge_model,
-        "unit_price": plain(price.unit_price) if price.unit_price or explicit else "",
-        "per_quantity": plain(price.per_quantity),
+        "unit_price": format_decimal(price.unit_price) if price.unit_price or explicit else "",
+        "per_quantity": format_decimal(price.per_quantity),
         "tiers": ";".join(_tier_text(tier) for tier in price.tiers),
         "increments": _increments_text(price),
         "minimum_quantity": _unless_zero(price.minimum_quantity),
@@ -200,19 +201,19 @@ def _cells(price: Price) -> Row:
 
 
 def _tier_text(tier: Tier) -> str:
-    up_to = "" if tier.up_to is None else plain(tier.up_to)
-    return f"{up_to}:{plain(tier.unit_price)}" + (f":{plain(tier.flat_fee)}" if tier.flat_fee else "")
+    up_to = "" if tier.up_to is None else format_decimal(tier.up_to)
+    return f"{up_to}:{format_decimal(tier.unit_price)}" + (f":{format_decimal(tier.flat_fee)}" if tier.flat_fee else "")
 
 
 def _increments_text(price: Price) -> str:
     if price.increment_first is None or price.increment_next is None:
         return ""
-    return f"{plain(price.increment_first)}/{plain(price.increment_next)}"
+    return f"{format_decimal(price.increment_first)}/{format_decimal(price.increment_next)}"
 
 
 def _unless_zero(value: Decimal) -> str:
-    return plain(value) if value else ""
+    return format_decimal(value) if value else ""
 
 
 def _unless_none(value: Decimal | None) -> str:
-    return "" if value is None else plain(value)
+    return "" if value is None else format_decimal(value)

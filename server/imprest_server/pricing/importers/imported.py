@@ -40,9 +40,3 @@ def number(text: str) -> Decimal:
     if problem := number_problem(value, MAX_DECIMALS):
         raise ValueError(f"{text} {problem}")
     return value
-
-
-def plain(value: Decimal) -> str:
-    """A value as people write it: no exponent, no trailing zeros."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -14,7 +14,8 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any
 
 from imprest_server.core.errors import InvalidArgument
-from imprest_server.pricing.importers.imported import Imported, Skipped, plain
+from imprest_server.core.usage import format_decimal
+from imprest_server.pricing.importers.imported import Imported, Skipped
 from imprest_server.pricing.importers.litellm_keys import LONG, is_price, meter_of, reason_of, take_apart
 from imprest_server.pricing.model import Price, PriceKey
 from imprest_server.pricing.rules.checks import MAX_DECIMALS
@@ -276,4 +277,4 @@ def _scaled(meter: str, amount: Decimal) -> tuple[Decimal, Decimal]:
     """Tokens and characters are priced by the million, the rest by the unit where 18 decimals hold that."""
     by_million = meter.endswith(("tokens", "characters")) or number_problem(amount, MAX_DECIMALS) is not None
     scaled = amount.scaleb(6, _EXACT) if by_million else amount
-    return _MILLION if by_million else Decimal(1), Decimal(plain(scaled))
+    return _MILLION if by_million else Decimal(1), Decimal(format_decimal(scaled))

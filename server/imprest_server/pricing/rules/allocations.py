@@ -41,7 +41,7 @@ def allocate(tariff: Tariff, price_nanos: int, rounding: Rounding) -> tuple[Allo
         if found is None:
             continue
         exact = _amount(found.price, price_nanos, found.rate)
-        cost, shown_cost = settled(*exact.as_integer_ratio(), rounding)
+        cost, shown_cost = settled(*exact.as_integer_ratio(), rounding is not Rounding.HALF_EVEN)
         allocations.append(
             Allocation(
                 meter=line.meter,

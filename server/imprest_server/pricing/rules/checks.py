@@ -15,6 +15,8 @@ MAX_TIERS = 100
 MAX_NAME = 255
 MAX_SOURCE = 1024
 MAX_PREFIX = 15
+#: Enough of a key to find the price by; names that are much too long need not be repeated.
+_MAX_NAMED = 120
 
 _TIERED = (ChargeModel.GRADUATED, ChargeModel.VOLUME)
 #: Amounts that do not depend on the quantity, and so know neither increments nor free units.
@@ -62,7 +64,7 @@ def named(key: PriceKey) -> str:
         words.append(f"{key.provider or '*'}/{key.model or '*'}")
     if key.destination_prefix:
         words.append(f"to {key.destination_prefix}")
-    return " ".join(words)
+    return " ".join(words)[:_MAX_NAMED]
 
 
 # ── one price ────────────────────────────────────────────────────────────────────────────────────────

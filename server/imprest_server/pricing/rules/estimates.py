@@ -14,7 +14,7 @@ from imprest_server.pricing.rules.catalog import Payer
 from imprest_server.pricing.rules.counters import MonthCounters
 from imprest_server.pricing.rules.formula import SCALE, scaled
 from imprest_server.pricing.rules.rating import exact_cost, exact_price, round_up
-from imprest_server.pricing.rules.tariff import Tariff
+from imprest_server.pricing.rules.tariff import Match, Tariff
 
 MAX_DURATION = timedelta(days=30)
 _MAX_SECONDS = MAX_DURATION // timedelta(seconds=1)
@@ -42,18 +42,26 @@ def affordable_duration(
     # quantity × t / T in whole numbers: quantities as integers of 10**-18 / factor.
     common = gcd(total, SCALE)
     factor, per_second = total // common, SCALE // common
-    legs = [(tariff.match(line).refined(factor), scaled(line.quantity) * per_second) for line in usage.lines]
+    straight: list[tuple[int, int]] = []
+    other: list[tuple[Match, int]] = []
+    for line in usage.lines:
+        match, quantity = tariff.match(line), scaled(line.quantity) * per_second
+        if match.straight is not None:
+            unit, denominator, _, _ = match.straight
+            straight.append((quantity * unit, denominator * factor))
+        else:
+            other.append((match.refined(factor), quantity))
     month = MonthCounters(counters, payer, at, factor)
 
     def price(seconds: int) -> int:
         month.moved.clear()
-        nanos = 0
-        for match, quantity in legs:
+        nanos = sum(round_up(numerator * seconds, denominator) for numerator, denominator in straight)
+        for match, quantity in other:
             cost, cost_denominator = exact_cost(match, quantity * seconds, month, True)
             nanos += round_up(*exact_price(match, quantity * seconds, month, True, cost, cost_denominator))
         return nanos
 
-    return timedelta(seconds=_largest(price, granted_nanos, total // SCALE))
+    return timedelta(seconds=largest(price, granted_nanos, total // SCALE))
 
 
 def _duration(usage: UsageReport) -> int:
@@ -63,7 +71,7 @@ def _duration(usage: UsageReport) -> int:
     return max((scaled(line.quantity) for line in usage.lines if METERS[line.meter].unit == "second"), default=0)
 
 
-def _largest(price: Callable[[int], int], granted: int, guess: int) -> int:
+def largest(price: Callable[[int], int], granted: int, guess: int) -> int:
     """The largest number of seconds up to 30 days whose price is granted; `price` never falls, and is 0 at 0.
 
     Prices are mostly straight lines: it interpolates, which looks beside the result next; each third step halves.

@@ -65,6 +65,7 @@ class Formula:
         "counted",
         "denominator",
         "derived",
+        "per_unit",
     )
 
     def __init__(self, price: Price) -> None:
@@ -99,6 +100,8 @@ class Formula:
             common = gcd(self._unit, self.denominator)
             self._unit //= common
             self.denominator //= common
+        #: What a unit costs, for a price that is nothing but quantity × unit price.
+        self.per_unit = self._unit if self._plain and self._whole_quantities and not self.derived else None
 
     def refined(self, factor: int) -> Self:
         """The same price for quantities that are integers of 10**-18 / `factor`."""
@@ -222,8 +225,6 @@ class Formula:
         """What the month's first `position` units cost."""
         total = 0
         for tier in self._tiers:
-            if position <= tier.start:
-                continue
             end = position if tier.upper is None else min(position, tier.upper)
             if end > tier.start:
                 total += tier.flat_fee + (end - tier.start) * tier.unit

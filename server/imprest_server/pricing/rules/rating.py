@@ -19,8 +19,8 @@ from imprest_server.pricing.rules.counters import MonthCounters
 from imprest_server.pricing.rules.formula import scaled
 from imprest_server.pricing.rules.tariff import Match, Tariff
 
-# Wide enough for every amount within the range of Money, with 18 decimals; what would not be exact raises.
-_EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
+# Wide enough for the largest quantity at the largest price, rate and margin; what would not be exact raises.
+_EXACT = Context(prec=150, traps=[Inexact, InvalidOperation])
 
 
 class Rounding(Enum):
@@ -62,20 +62,22 @@ def rate(
     quantities before the report; a missing one is 0. Raises PriceNotFound, and AmountOutOfRange.
     """
     month = MonthCounters(counters, payer, at)
-    up_to = rounding is Rounding.UP_TO
+    up, up_to = rounding is not Rounding.HALF_EVEN, rounding is Rounding.UP_TO
     lines: list[RatedLine] = []
     total_price = total_cost = 0
     for line in usage.lines:
         match = tariff.match(line)
         quantity = scaled(line.quantity)
-        cost, cost_denominator = exact_cost(match, quantity, month, up_to)
-        price, price_denominator = exact_price(match, quantity, month, up_to, cost, cost_denominator)
-        price_nanos, shown_price = settled(price, price_denominator, rounding)
-        cost_nanos, shown_cost = settled(cost, cost_denominator, rounding)
+        if match.straight is not None:
+            price_unit, price_denominator, cost_unit, cost_denominator = match.straight
+            price, cost = quantity * price_unit, quantity * cost_unit
+        else:
+            cost, cost_denominator = exact_cost(match, quantity, month, up_to)
+            price, price_denominator = exact_price(match, quantity, month, up_to, cost, cost_denominator)
+        price_nanos, shown_price = settled(price, price_denominator, up)
+        cost_nanos, shown_cost = settled(cost, cost_denominator, up)
         total_price += price_nanos
         total_cost += cost_nanos
-        check_range(total_price, "price")
-        check_range(total_cost, "cost")
         lines.append(
             RatedLine(
                 line=line,
@@ -88,6 +90,8 @@ def rate(
                 match=match.words,
             )
         )
+    check_range(total_price, "price")
+    check_range(total_cost, "cost")
     advances = {key: _unscaled(moved) for key, moved in month.moved.items() if moved}
     return Rated(tuple(lines), total_price, total_cost, advances)
 
@@ -121,13 +125,16 @@ def exact_price(
     return month.amount(BookSide.SALE, match.sale, formula, billed, up_to), formula.denominator
 
 
-def settled(numerator: int, denominator: int, rounding: Rounding) -> tuple[int, Decimal]:
-    """An exact amount in nanos, not negative, rounded to nanos, and as it is shown: major units with 18 decimals."""
+def settled(numerator: int, denominator: int, up: bool) -> tuple[int, Decimal]:
+    """An exact amount in nanos, not negative, rounded to nanos, and as it is shown: major units with 18 decimals.
+
+    Nanos are rounded up or else HALF_EVEN, what is shown always HALF_EVEN.
+    """
     nanos, rest = divmod(numerator, denominator)
     if not rest:
         return nanos, _unscaled(nanos * 10**9)
     shown = _unscaled(nanos * 10**9 + round_half_even(rest * 10**9, denominator))
-    if rounding is not Rounding.HALF_EVEN:
+    if up:
         return nanos + 1, shown
     return nanos + _half_even(nanos, rest, denominator), shown
 

@@ -13,6 +13,9 @@ from imprest_server.pricing.rules.catalog import ONE, Chains, InForce
 from imprest_server.pricing.rules.formula import Formula
 from imprest_server.pricing.rules.matching import Entry, PriceTable, explain
 
+#: Where price and cost are nothing but quantity × unit price: the price's unit price and denominator, the cost's.
+Straight = tuple[int, int, int, int]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Match:
@@ -27,14 +30,16 @@ class Match:
     rate_numerator: int
     rate_denominator: int
     words: str
+    straight: Straight | None
 
     def refined(self, factor: int) -> Match:
-        """The same for quantities that are integers of 10**-18 / `factor`."""
+        """The same for quantities that are integers of 10**-18 / `factor`, and no longer as a straight line."""
         cost = self.cost_formula
         return replace(
             self,
             sale_formula=self.sale_formula.refined(factor),
             cost_formula=None if cost is None else cost.refined(factor),
+            straight=None,
         )
 
 
@@ -132,7 +137,20 @@ def _match(line: UsageLine, sale: _Found, cost: _Found | None) -> Match:
         rate_numerator=numerator,
         rate_denominator=denominator,
         words=words,
+        straight=_straight(entry, cost_entry, numerator, denominator),
     )
+
+
+def _straight(sale: Entry, cost: Entry | None, numerator: int, denominator: int) -> Straight | None:
+    price = sale.formula
+    if price.per_unit is None:
+        return None
+    if cost is None:
+        return price.per_unit, price.denominator, 0, 1
+    if cost.formula.per_unit is None:
+        return None
+    cost_unit, cost_denominator = cost.formula.per_unit * numerator, cost.formula.denominator * denominator
+    return price.per_unit, price.denominator, cost_unit, cost_denominator
 
 
 def _rate(cost: _Found) -> Decimal:

@@ -26,23 +26,23 @@ def number_problem(value: Decimal, decimals: int) -> str | None:
         return "must not be negative"
     if value.adjusted() > MAX_DIGITS or (value.adjusted() == MAX_DIGITS and value > MAX_NUMBER):
         return f"must be at most 10^{MAX_DIGITS}"
-    if _decimals(value) > decimals:
+    if _too_fine(value, decimals):
         return f"must have at most {decimals} decimals"
     return None
 
 
-def _decimals(value: Decimal) -> int:
-    """The decimals that a number is written with, without trailing zeros; as written for zero."""
+def _too_fine(value: Decimal, decimals: int) -> bool:
+    """Whether it has more decimals, not counting trailing zeros, or is a zero written with more."""
     _, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
-    written = "".join(map(str, digits))
-    return -exponent - (len(written) - len(written.rstrip("0")) if value else 0)
+    beyond = -exponent - decimals
+    return beyond > 0 and (not value or beyond > len(digits) or any(digits[-beyond:]))
 
 
 def text_problem(text: str, limit: int) -> str | None:
     """A text of at most so many characters, without control characters."""
     if len(text) > limit:
         return f"must be at most {limit} characters, not {len(text)}"
-    if _CONTROL.search(text):
+    if not text.isprintable() and _CONTROL.search(text):
         return "must not hold control characters"
     return None

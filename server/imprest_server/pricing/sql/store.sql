@@ -73,7 +73,17 @@ FROM unnest(
 SELECT price_epoch FROM tenants WHERE tenant_id = %(tenant)s FOR UPDATE
 
 -- name: clock
-SELECT clock_timestamp()
+-- Not before the last change, also when the clock has stepped back: what is published later holds later.
+SELECT greatest(clock_timestamp(), max(last.create_time))
+FROM (
+    SELECT create_time FROM price_books WHERE tenant_id = %(tenant)s AND epoch = %(epoch)s
+    UNION ALL
+    SELECT create_time FROM price_versions WHERE tenant_id = %(tenant)s AND epoch = %(epoch)s
+    UNION ALL
+    SELECT create_time FROM price_assignments WHERE tenant_id = %(tenant)s AND epoch = %(epoch)s
+    UNION ALL
+    SELECT create_time FROM exchange_rates WHERE tenant_id = %(tenant)s AND epoch = %(epoch)s
+) AS last
 
 -- name: insert_book
 INSERT INTO price_books (

@@ -1,0 +1,293 @@
+"""A running call: its hold is kept alive and large enough while it runs, and its use is committed at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final, Self, TypeAlias
+from uuid import uuid4
+
+from imprest_client.client import Amount
+from imprest_client.durable import DurableClient
+from imprest_client.errors import Denied, ImprestError, OverrunRejected, Retryable
+from imprest_client.model import CommitReceipt, HoldReceipt, Reservation
+from imprest_client.money import exact, plus, to_nano
+
+log = logging.getLogger(__name__)
+
+DEFAULT_TTL: Final = timedelta(minutes=5)
+_LEAST_TIMEOUT_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a call has to end soon, and when.
+
+    `reason` is that of the denial ("INSUFFICIENT_FUNDS", "ACCOUNT_FROZEN", …) or of the hold's own end
+    ("RESERVATION_EXPIRED", …); empty when the hold was smaller than asked for from the start.
+    """
+
+    reason: str
+    deadline_s: float
+    """When what is held is used up, on `time.monotonic()`."""
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the call is still paid for, from this moment on."""
+        return max(0.0, self.deadline_s - time.monotonic())
+
+
+OnEnding: TypeAlias = Callable[[Ending], object]
+"""Called when a call has to end soon; if it returns an awaitable, that is awaited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """How a running call's hold is kept: prolonged by `ttl` every `heartbeat_s`, and raised in steps of `step`."""
+
+    ttl: timedelta
+    heartbeat_s: float
+    step: Decimal
+    on_ending: OnEnding | None
+
+
+def upkeep(ttl: timedelta, heartbeat: timedelta | None, step: Amount, on_ending: OnEnding | None) -> Upkeep:
+    """The upkeep with the default heartbeat, three in a ttl: one may be lost without harm."""
+    interval = ttl / 3 if heartbeat is None else heartbeat
+    return Upkeep(ttl, interval.total_seconds(), exact(step), on_ending)
+
+
+class Call:
+    """A running call and its hold; made by `CallController.call` and `AgentClient.join`, as context managers.
+
+    While it runs, report what it has cost with `used` (in total) or `add` (since the last time). Heartbeats tell the
+    server with each prolongation, so that it is charged even if this process dies, and ask for more credit when half of
+    a step is left. When no more is granted, `ending` says why and how long the call is still paid for.
+
+    At the end of the block what was used is committed, also when the block ends by an exception: what has been used is
+    never given away. If nothing was used the hold is voided.
+    """
+
+    def __init__(self, client: DurableClient, grant: HoldReceipt, upkeep: Upkeep) -> None:
+        self.reservation: Reservation = grant.reservation
+        """The hold as of the last answer."""
+        self.receipt: CommitReceipt | None = None
+        """The commit, once it was answered."""
+        self.is_spooled = False
+        """Whether the commit is in the spool, to be delivered later."""
+        self._client = client
+        self._upkeep = upkeep
+        self._used = grant.reservation.used_so_far
+        running = grant.balance.as_of - grant.reservation.create_time
+        self._used_at_s = time.monotonic()
+        self._started_s = self._used_at_s - running.total_seconds()
+        self._is_over = False
+        self._commit_key = str(uuid4())
+        self._ending: Ending | None = None
+        self._is_ending = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._heartbeats: asyncio.Task[None] | None = None
+        self._notice: asyncio.Task[None] | None = None
+        self._settlement: asyncio.Task[None] | None = None
+        self._expires_s = self._expiry_of(grant)
+        if grant.final_unit:
+            self._announce("", grant)
+
+    # ── while it runs ────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def reservation_id(self) -> str:
+        """The id of the hold, for whoever else works on the call."""
+        return self.reservation.reservation_id
+
+    @property
+    def used_so_far(self) -> Decimal:
+        """What the call has cost as far as was reported, with all decimals."""
+        return self._used
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why and when the call has to end; None as long as there is credit. It may become None again."""
+        return self._ending
+
+    async def wait_ending(self) -> Ending:
+        """Return when the call has to end soon."""
+        while self._ending is None:
+            await self._is_ending.wait()
+        return self._ending
+
+    def used(self, total: Amount) -> None:
+        """Report what the call has cost since its start, captures included; a smaller total changes nothing.
+
+        It may have any number of decimals; it is rounded once, when it is sent.
+        """
+        total = exact(total)
+        if total > self._used:
+            self._used, self._used_at_s = total, time.monotonic()
+            if self._ending is None and self._wanted_total() is not None:
+                self._wake.set()
+
+    def add(self, amount: Amount) -> None:
+        """Report what the call has cost since the last report."""
+        amount = exact(amount)
+        if amount < 0:
+            raise ValueError("a call's cost only grows")
+        self.used(plus(self._used, amount))
+
+    # ── its end ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def hang_up(self, used: Amount | None = None) -> CommitReceipt | None:
+        """End the call now and commit what it has used, or `used` in total.
+
+        Returns:
+            The receipt; None when there was no answer and the commit is in the spool.
+
+        Raises:
+            OverrunRejected: the account's policy forbids to charge more than the hold, which was charged in full.
+            Retryable: there was no answer, and there is no spool. Calling this again is safe.
+        """
+        if used is not None:
+            self.used(used)
+        await self._end()
+        hold = self.reservation
+        amount = max(Decimal(0), to_nano(self._used) - hold.captured - hold.absorbed)
+        try:
+            await self._commit(amount)
+        except OverrunRejected as error:
+            # The hold is all that can be had. This is a new request: the denial is kept with the key.
+            self._commit_key = str(uuid4())
+            await self._commit(error.remaining)
+            error.add_note(f"{error.remaining} {error.currency_code} were charged, the rest was not")
+            raise
+        return self.receipt
+
+    async def void(self, reason: str = "") -> None:
+        """End the call now and charge nothing; what was captured before stays charged."""
+        await self._end()
+        await self._client.void(self.reservation_id, reason=reason)
+
+    async def _commit(self, amount: Decimal) -> None:
+        self.receipt = await self._client.hang_up(
+            self.reservation_id, amount, currency=self.reservation.currency_code, idempotency_key=self._commit_key
+        )
+        self.is_spooled = self.receipt is None
+        if self.receipt is not None:
+            self.reservation = self.receipt.reservation
+
+    async def _end(self) -> None:
+        self._is_over = True
+        for task in (self._heartbeats, self._notice):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+
+    async def __aenter__(self) -> Self:
+        """Begin with the heartbeats."""
+        self._heartbeats = asyncio.create_task(self._keep_up(), name=f"imprest call {self.reservation_id}")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End the call, if nobody has: commit what was used, or else void the hold."""
+        if self._is_over:
+            return
+        # A second cancellation must not come between the call and its commit.
+        self._settlement = asyncio.create_task(self._settle())
+        await asyncio.shield(self._settlement)
+
+    async def _settle(self) -> None:
+        hold = self.reservation
+        if to_nano(self._used) > hold.captured + hold.absorbed:
+            await self.hang_up()
+            return
+        try:
+            await self.void()
+        except (Denied, Retryable) as error:
+            # Nothing was used: it has ended already, or ends by itself when it is due.
+            log.info("the hold %s was not voided: %s", self.reservation_id, error)
+
+    # ── heartbeats ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _keep_up(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._upkeep.heartbeat_s)
+            self._wake.clear()
+            try:
+                await self._heartbeat()
+            except Retryable as error:
+                log.info("no answer to a heartbeat of %s: %s", self.reservation_id, error)
+                if time.monotonic() >= self._expires_s:
+                    self._announce("RESERVATION_EXPIRED", None)
+            except ImprestError as error:
+                log.warning("the hold %s cannot be extended: %s", self.reservation_id, error)
+                self._announce(error.reason, None)
+                return
+
+    async def _heartbeat(self) -> None:
+        """Report the use, prolong the hold, and raise it if little is left; if not all can be had, by what there is."""
+        before = self.reservation.amount
+        receipt = await self._extend(self._wanted_total())
+        is_final, reason, rest = receipt.final_unit, receipt.denial_reason, receipt.balance.available
+        if reason == "INSUFFICIENT_FUNDS" and rest > 0:
+            receipt = await self._extend(receipt.reservation.amount + rest)
+        self.reservation = receipt.reservation
+        self._expires_s = self._expiry_of(receipt)
+        if is_final:
+            self._announce(reason, receipt)
+        elif receipt.reservation.amount > before:
+            self._ending = None  # somebody has added credit
+            self._is_ending.clear()
+
+    async def _extend(self, new_total: Decimal | None) -> HoldReceipt:
+        client = self._client.with_timeout(max(_LEAST_TIMEOUT_S, self._upkeep.heartbeat_s))
+        return await client.extend(
+            self.reservation_id,
+            new_total=new_total,
+            used_so_far=to_nano(self._used),
+            ttl=self._upkeep.ttl,
+            currency=self.reservation.currency_code,
+        )
+
+    def _wanted_total(self) -> Decimal | None:
+        """A step above the use, when half of a step or less is left."""
+        step, used = self._upkeep.step, to_nano(self._used)
+        if step > 0 and (self.reservation.amount - used) * 2 <= step:
+            return used + step
+        return None
+
+    def _paid_until_s(self, receipt: HoldReceipt) -> float:
+        """When the grant is used up: as the server says, or at the rate so far, or when the hold expires."""
+        if receipt.affordable_duration is not None:
+            return self._started_s + receipt.affordable_duration.total_seconds()
+        elapsed_s = self._used_at_s - self._started_s
+        if self._used > 0 and elapsed_s > 0:
+            return self._started_s + elapsed_s * float(receipt.reservation.amount / self._used)
+        return self._expires_s
+
+    @staticmethod
+    def _expiry_of(receipt: HoldReceipt) -> float:
+        left = receipt.reservation.expire_time - receipt.balance.as_of  # both on the server's clock
+        return time.monotonic() + left.total_seconds()
+
+    def _announce(self, reason: str, receipt: HoldReceipt | None) -> None:
+        """Tell that the call has to end: when the grant is used up, or without one now."""
+        is_news = self._ending is None
+        self._ending = Ending(reason, time.monotonic() if receipt is None else self._paid_until_s(receipt))
+        self._is_ending.set()
+        if is_news and self._upkeep.on_ending is not None:
+            self._notice = asyncio.create_task(self._notify(self._upkeep.on_ending, self._ending))
+
+    async def _notify(self, on_ending: OnEnding, ending: Ending) -> None:
+        try:
+            answer = on_ending(ending)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception:  # the caller's own code; the call must go on
+            log.exception("on_ending of the call on %s failed", self.reservation_id)

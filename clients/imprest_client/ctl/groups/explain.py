@@ -1,0 +1,74 @@
+"""`imprestctl explain`: what became of a hold, or what a transaction did, in plain words with its postings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from imprest_client.ctl.command import command
+from imprest_client.ctl.groups.refund import is_reservation_id
+from imprest_client.ctl.output import Format, as_object
+from imprest_client.ctl.rows import ALLOCATION, POSTING, RESERVATION, TRANSACTION, posting_lines
+from imprest_client.ctl.session import Session
+from imprest_client.ctl.stories import Event, story_of_hold, story_of_transaction
+from imprest_client.ctl.stories.hold import charged_by
+from imprest_client.ctl.values import rfc3339
+from imprest_client.model import Reservation, Transaction
+
+app = typer.Typer()
+
+#: How often a hold is read again that changed while its transactions were read.
+READS = 5
+
+
+@command(app, "explain")
+def explain(
+    session: Session,
+    target: Annotated[str, typer.Argument(metavar="ID", help="A reservation, rsv_…, or a transaction, txn_…")],
+) -> None:
+    """Tell the story of one hold, or of one transaction, and show its postings."""
+    if is_reservation_id(target):
+        reservation, transactions = _hold(session, target)
+        late = ", late" if reservation.late else ""
+        title = f"Reservation {target} of account {reservation.account_id}: {reservation.state}{late}"
+        story = story_of_hold(reservation, transactions, session.out.zone)
+        content: dict[str, Any] = {
+            "reservation": as_object(RESERVATION, reservation),
+            "transactions": [as_object(TRANSACTION, transaction) for transaction in transactions],
+        }
+    else:
+        found = session.client.get_transaction_refunds(target)
+        transactions, currency_code = [found.transaction], found.transaction.currency_code
+        title = f"Transaction {target} of account {found.transaction.account_id}: {found.transaction.kind}"
+        story = story_of_transaction(found, session.out.zone)
+        content = {
+            "transaction": as_object(TRANSACTION, found.transaction),
+            "refunded_by": [as_object(ALLOCATION, (part, currency_code)) for part in found.refunded_by],
+            "refund_of": [as_object(ALLOCATION, (part, currency_code)) for part in found.refund_of],
+        }
+    if session.out.form is Format.JSON:
+        session.out.document({"story": _events(story), **content})
+        return
+    session.out.say(f"{title}\n")
+    session.out.story(story)
+    session.out.say("")
+    lines = [line for transaction in transactions for line in posting_lines(transaction)]
+    session.out.many(POSTING, lines, limit=0, nothing="it has posted nothing")
+
+
+def _hold(session: Session, reservation_id: str) -> tuple[Reservation, Sequence[Transaction]]:
+    """The hold and its transactions, of one and the same moment even while its call runs."""
+    for attempt in itertools.count(1):
+        reservation = session.client.get_reservation(reservation_id)
+        found = session.client.list_transactions(reservation.account_id, reservation_id=reservation_id, page_size=1000)
+        transactions = list(found)
+        if charged_by(transactions) == reservation.captured or attempt == READS:
+            return reservation, transactions
+    raise AssertionError("attempts are counted without end")
+
+
+def _events(story: Iterable[Event]) -> list[dict[str, str | None]]:
+    return [{"time": rfc3339(event.time) if event.time else None, "text": event.text} for event in story]

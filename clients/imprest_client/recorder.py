@@ -1,0 +1,221 @@
+"""Records usage without waiting: an agent that counts while a call runs must not stand still for the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import sqlite3
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Self
+
+from imprest.v1.ledger_service_pb2 import ChargeRequest
+from imprest_client import wire
+from imprest_client.client import Amount, Labels, key_or_new
+from imprest_client.courier import DIRECT_S, VERDICTS
+from imprest_client.durable import DurableClient
+from imprest_client.errors import ImprestError
+from imprest_client.money import to_decimal
+from imprest_client.spool import LONGEST_WAIT_S, Spool
+
+log = logging.getLogger(__name__)
+
+CAPACITY: Final = 10_000
+EXIT_TIMEOUT_S: Final = 10.0
+#: How many charges are under way at the same time.
+_WIDTH: Final = 16
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCharge:
+    """A charge that the ledger does not have, and why: refused with `error`, or, with None, not answered in time.
+
+    `AgentClient.charge` with the same arguments and the same key posts it without danger of doing so twice.
+    """
+
+    account_id: str
+    amount: Decimal
+    currency_code: str
+    call_id: str
+    idempotency_key: str
+    error: ImprestError | None
+
+
+class UndeliveredUsage(Exception):
+    """Recorded charges that the ledger does not have, and no spool either."""
+
+    def __init__(self, charges: Sequence[RecordedCharge]) -> None:
+        super().__init__(charges)
+        self.charges = tuple(charges)
+
+    def __str__(self) -> str:
+        totals: Counter[str] = Counter()
+        for charge in self.charges:
+            totals[charge.currency_code] += charge.amount  # type: ignore[assignment]  # a Counter can count money
+        total = ", ".join(f"{amount} {currency}" for currency, amount in totals.items())
+        lines = (
+            f"{charge.amount} {charge.currency_code} of {charge.account_id}, key {charge.idempotency_key}: "
+            f"{charge.error or 'not answered'}"
+            for charge in self.charges
+        )
+        return "\n  ".join([f"{len(self.charges)} recorded charges were not delivered, {total} in total:", *lines])
+
+
+class RecorderFull(Exception):
+    """The buffer is full, and there is no spool to take more."""
+
+
+class UsageRecorder:
+    """Takes charges at once and delivers them in the background; made by `AgentClient.recorder`.
+
+    The buffer is in memory: a process that is killed loses what is in it, so tell a running call what it has used
+    (`Call.used`), and record here what belongs to no hold. With a spool, whatever the server does not answer, refuses,
+    or the buffer cannot take is kept there.
+    """
+
+    def __init__(
+        self, client: DurableClient, *, capacity: int = CAPACITY, exit_timeout_s: float = EXIT_TIMEOUT_S
+    ) -> None:
+        self._client = client
+        self._connection = client._connection
+        self._spool = client._courier.spool
+        self._capacity = capacity
+        self._exit_timeout_s = exit_timeout_s
+        self._buffer: deque[ChargeRequest] = deque()
+        self._under_way: dict[int, ChargeRequest] = {}  # by id(): two may be equal
+        self._refused: list[RecordedCharge] = []
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin to deliver."""
+        self._task = asyncio.create_task(self._deliver(), name="imprest recorder")
+        return self
+
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        """Deliver what is left, for a limited time.
+
+        Raises:
+            UndeliveredUsage: the server has not answered in time, or has refused something, and there is no spool.
+        """
+        await self.flush(self._exit_timeout_s)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        left = [*self._under_way.values(), *self._buffer]
+        lost = [_recorded(request, None) for request in left if not await self._try_to_keep(request)]
+        undelivered = [*self._refused, *lost]
+        if undelivered:
+            failure = UndeliveredUsage(undelivered)
+            if kind is None:
+                raise failure
+            log.error("%s", failure)  # the block's own error goes on
+
+    @property
+    def pending_count(self) -> int:
+        """How many charges are in memory and not yet answered."""
+        return len(self._buffer) + len(self._under_way)
+
+    def charge(
+        self,
+        account_id: str,
+        amount: Amount,
+        *,
+        call_id: str = "",
+        effective_time: datetime | None = None,
+        labels: Labels | None = None,
+        currency: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> str:
+        """Take a charge and return its idempotency key, without waiting for the server.
+
+        When the buffer is full it goes to the spool's file instead, which takes a few milliseconds.
+
+        Raises:
+            RecorderFull: the buffer is full, and there is no spool.
+        """
+        key = key_or_new(idempotency_key)
+        request = self._client._charge_request(account_id, amount, call_id, effective_time, labels, currency, key)
+        if self.pending_count < self._capacity:
+            self._buffer.append(request)
+            self._idle.clear()
+            self._wake.set()
+        elif self._spool is not None:
+            self._keep(self._spool, request)
+        else:
+            raise RecorderFull(f"{self._capacity} charges are waiting for the server")
+        return key
+
+    async def flush(self, timeout_s: float) -> int:
+        """Wait until everything was answered or is in the spool, for at most this long; return how much is not."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        return self.pending_count
+
+    # ── in the background ────────────────────────────────────────────────────────────────────────────
+
+    async def _deliver(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            if not self._buffer:
+                self._idle.set()
+                await self._wake.wait()
+            self._wake.clear()
+            requests = [self._buffer.popleft() for _ in range(min(_WIDTH, len(self._buffer)))]
+            self._under_way = {id(request): request for request in requests}
+            await asyncio.gather(*(self._send(request) for request in requests))
+            unanswered = list(self._under_way.values())
+            self._under_way = {}
+            self._buffer.extendleft(reversed(unanswered))
+            if unanswered:
+                await asyncio.sleep(pause_s * (0.5 + random.random() / 2))
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+            else:
+                pause_s = _FIRST_PAUSE_S
+
+    async def _send(self, request: ChargeRequest) -> None:
+        """Send a charge. It stays under way if it has to be sent again."""
+        try:
+            await self._connection.call(wire.CHARGE, request, timeout_s=min(DIRECT_S, self._connection.timeout_s))
+        except VERDICTS as error:
+            log.error("refused: charge %s of account %s (%s)", request.idempotency_key, request.account_id, error)
+            if not await self._try_to_keep(request, error):
+                self._refused.append(_recorded(request, error))
+        except ImprestError as error:
+            if not await self._try_to_keep(request):
+                return
+            log.warning("kept in the spool: a charge of account %s (%s)", request.account_id, error)
+        self._under_way.pop(id(request), None)
+
+    async def _try_to_keep(self, request: ChargeRequest, refusal: ImprestError | None = None) -> bool:
+        if self._spool is None:
+            return False
+        try:
+            await asyncio.to_thread(self._keep, self._spool, request, refusal)
+        except sqlite3.Error as error:
+            log.error("the spool %s cannot be written: %s", self._spool.path, error)
+            return False
+        return True
+
+    @staticmethod
+    def _keep(spool: Spool, request: ChargeRequest, refusal: ImprestError | None = None) -> None:
+        """Write a charge into the spool. It waits for no other entry: charges are independent of each other."""
+        key, raw = request.idempotency_key, request.SerializeToString(deterministic=True)
+        entry_id, _ = spool.add(f"charge {key}", wire.CHARGE.path, key, raw, 0 if refusal is None else LONGEST_WAIT_S)
+        if refusal is not None:
+            spool.refuse(entry_id, str(refusal))
+
+
+def _recorded(request: ChargeRequest, error: ImprestError | None) -> RecordedCharge:
+    amount = to_decimal(request.amount)
+    currency = request.amount.currency_code
+    return RecordedCharge(request.account_id, amount, currency, request.call_id, request.idempotency_key, error)
