@@ -1,4 +1,4 @@
-"""Corrections of what usage cost: true-ups."""
+"""Corrections of what usage cost: true-ups and re-rates."""
 
 from alembic import op
 
@@ -13,9 +13,42 @@ ALTER TABLE transactions
     ADD CONSTRAINT ck_transactions_kind CHECK (
         kind IN (
             'ADD_CREDIT', 'REVERSE_CREDIT', 'GRANT_CREDIT', 'ADJUST', 'WITHDRAW', 'TRANSFER_OUT', 'TRANSFER_IN',
-            'COMMIT', 'LATE_COMMIT', 'EXPIRE', 'VOID', 'CHARGE', 'USAGE', 'REFUND', 'TRUE_UP', 'UPDATE_ACCOUNT', 'CLOSE'
+            'COMMIT', 'LATE_COMMIT', 'EXPIRE', 'VOID', 'CHARGE', 'USAGE', 'REFUND', 'TRUE_UP', 'RERATE',
+            'UPDATE_ACCOUNT', 'CLOSE'
         )
     );
+"""
+
+_REFUNDS = """
+ALTER TABLE refunds
+    DROP CONSTRAINT ck_refunds_kind,
+    ADD CONSTRAINT ck_refunds_kind CHECK (kind IN ('REFUND', 'LATE_COMMIT', 'RERATE'));
+"""
+
+_RERATED_LINES = """
+CREATE TABLE rerated_lines (
+    tenant_id        text            NOT NULL,
+    account_id       text            NOT NULL,
+    call_id          text            NOT NULL,
+    line_id          text            NOT NULL,
+    number           bigint          NOT NULL,
+    captured_seq     bigint          NOT NULL,
+    seq              bigint,
+    price_before     numeric(38, 9)  NOT NULL,
+    cost_before      numeric(38, 9)  NOT NULL,
+    price            numeric(38, 9)  NOT NULL,
+    cost             numeric(38, 9)  NOT NULL,
+    exact_price      numeric(38, 18) NOT NULL,
+    exact_cost       numeric(38, 18) NOT NULL,
+    price_version_id uuid            NOT NULL,
+    cost_version_id  uuid,
+    match            text            NOT NULL,
+    create_time      timestamptz     NOT NULL,
+    CONSTRAINT pk_rerated_lines PRIMARY KEY (tenant_id, account_id, call_id, line_id, number),
+    CONSTRAINT ck_rerated_lines_number CHECK (number > 0),
+    CONSTRAINT ck_rerated_lines_amounts CHECK (price >= 0 AND cost >= 0 AND exact_price >= 0 AND exact_cost >= 0)
+);
+CREATE INDEX ix_rerated_lines_captured ON rerated_lines (tenant_id, account_id, captured_seq);
 """
 
 _COST_ADJUSTMENTS = """
@@ -42,10 +75,22 @@ _SAMPLE = """
 INSERT INTO cost_adjustments
 SELECT 'default', gen_random_uuid(), gen_random_uuid(), 'a' || i % 100 + 1, 1 FROM generate_series(1, 2000) AS i;
 
-ANALYZE cost_adjustments;
+INSERT INTO rerated_lines
+SELECT
+    'default', 'a' || i % 100 + 1, 'c' || i, 'l1', 1, i, i, 0, 0, 0, 0, 0, 0, gen_random_uuid(), NULL, '', now()
+FROM generate_series(1, 2000) AS i;
+
+ANALYZE cost_adjustments, rerated_lines;
 SAVEPOINT emptied;
-TRUNCATE cost_adjustments;
+TRUNCATE cost_adjustments, rerated_lines;
 RELEASE SAVEPOINT emptied;
+
+ALTER TABLE rerated_lines
+    ADD CONSTRAINT fk_rerated_lines_line
+    FOREIGN KEY (tenant_id, account_id, call_id, line_id)
+    REFERENCES usage_lines (tenant_id, account_id, call_id, line_id),
+    ADD CONSTRAINT fk_rerated_lines_transaction
+    FOREIGN KEY (tenant_id, account_id, seq) REFERENCES transactions (tenant_id, account_id, seq);
 
 ALTER TABLE cost_adjustments
     ADD CONSTRAINT fk_cost_adjustments_captured
@@ -56,11 +101,12 @@ ALTER TABLE cost_adjustments
 
 
 def upgrade() -> None:
-    """Create the table, protect it like the others, show the planner."""
-    op.execute(_KINDS)
-    op.execute(_COST_ADJUSTMENTS)
-    op.execute("REVOKE ALL ON cost_adjustments FROM PUBLIC")
-    op.execute("GRANT SELECT, INSERT ON cost_adjustments TO imprest_app")
-    op.execute("ALTER TABLE cost_adjustments ENABLE ROW LEVEL SECURITY")
-    op.execute(f"CREATE POLICY tenant ON cost_adjustments TO imprest_app USING ({_VISIBLE}) WITH CHECK ({_VISIBLE})")
+    """Create the tables, protect them like the others, show the planner."""
+    for ddl in (_KINDS, _REFUNDS, _COST_ADJUSTMENTS, _RERATED_LINES):
+        op.execute(ddl)
+    for table in ("cost_adjustments", "rerated_lines"):
+        op.execute(f"REVOKE ALL ON {table} FROM PUBLIC")
+        op.execute(f"GRANT SELECT, INSERT ON {table} TO imprest_app")
+        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+        op.execute(f"CREATE POLICY tenant ON {table} TO imprest_app USING ({_VISIBLE}) WITH CHECK ({_VISIBLE})")
     op.execute(_SAMPLE)

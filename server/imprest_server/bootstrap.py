@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TypedDict
 
 from imprest_server.config import Settings, SettingsError
@@ -29,6 +30,7 @@ from imprest_server.ledger.queries import Queries
 from imprest_server.ledger.store import Connection
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.engine import Engine
+from imprest_server.posting.rerates import Rerates
 from imprest_server.pricing.cache import PriceCache
 from imprest_server.pricing.queries import PriceQueries
 from imprest_server.pricing.quotes import Quotes
@@ -160,9 +162,9 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
         stack.push_async_callback(engine.stop)
         connections = await stack.enter_async_context(pool.read_pool(dsn, **_timeouts(settings)))
         queries = Queries(connections, expire_due)
-        pricing = PricingService(
-            PriceAdmin(connections, prices), PriceQueries(connections), Quotes(connections, prices)
-        )
+        admin = PriceAdmin(connections, prices)
+        rerates = Rerates(connections, prices, admin, queries, partial(engine.submit, bulk=True))
+        pricing = PricingService(admin, PriceQueries(connections), Quotes(connections, prices), rerates)
         if sweep:
             sweeper = ExpireHolds(due_accounts, engine.submit)
             sweeping = repeat("expire_holds", sweeper.run_once, settings.sweep_interval_ms / 1000)

@@ -77,7 +77,7 @@ def names(descriptors: Iterable[MethodDescriptor]) -> list[str]:
 
 RPCS = {
     "PricingService": "ListMeters CreatePriceBook GetPriceBook ListPriceBooks ListPriceVersions PublishPrices"
-    " ImportPrices ListPrices AssignPriceBook SetOverride SetExchangeRate Quote",
+    " ImportPrices ListPrices AssignPriceBook SetOverride SetExchangeRate Rerate Quote",
     "UsageService": "RecordUsage TrueUpCost",
     "LedgerService": "Reserve Extend Commit Void Charge Refund GetReservation ListReservations BatchExecute",
     "AccountService": "CreateAccount GetAccount UpdateAccount ListAccounts FreezeAccount UnfreezeAccount"
@@ -269,6 +269,7 @@ AMOUNTS = words(
     amount min_amount new_total used_so_far captured absorbed wallet held available receivable credit_limit
     max_overrun low_balance_threshold wallet_after charged from_hold from_available provider_cost payment_fee
     refunded_total debit_balance credit_balance total_debits total_credits price cost margin difference
+    price_before price_after cost_before cost_after
     """
 )
 

@@ -13,7 +13,7 @@ from tests.conftest import Database
 from tests.support.postgres import database_of
 from tests.support.seed import seed
 
-JOURNAL = ("transactions", "postings", "refunds", "operations", "usage_lines", "cost_adjustments")
+JOURNAL = ("transactions", "postings", "refunds", "operations", "usage_lines", "cost_adjustments", "rerated_lines")
 PRICES = ("price_books", "price_versions", "prices", "price_assignments", "exchange_rates")
 APPEND_ONLY = (*JOURNAL, *PRICES)
 CHANGING = ("accounts", "books", "reservations", "usage_counters")

@@ -63,6 +63,14 @@ SELECT
     md5(tenant_id || 'ver1/1')::uuid, '', now(), now()
 FROM transactions WHERE tenant_id = %(tenant)s;
 
+INSERT INTO rerated_lines (
+    tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
+    exact_price, exact_cost, price_version_id, match, create_time
+)
+SELECT
+    tenant_id, account_id, call_id, line_id, 1, seq, seq, 1, 1, 1, 1, 1, 1, price_version_id, '', now()
+FROM usage_lines WHERE tenant_id = %(tenant)s;
+
 INSERT INTO usage_counters (
     tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity
 )

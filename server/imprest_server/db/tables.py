@@ -79,6 +79,7 @@ _KINDS = (
     "USAGE",
     "REFUND",
     "TRUE_UP",
+    "RERATE",
     "UPDATE_ACCOUNT",
     "CLOSE",
 )
@@ -308,7 +309,7 @@ refunds = Table(
         ["transactions.tenant_id", "transactions.transaction_id"],
         name="fk_refunds_refund",
     ),
-    CheckConstraint(_values("kind", "REFUND", "LATE_COMMIT"), name="ck_refunds_kind"),
+    CheckConstraint(_values("kind", "REFUND", "LATE_COMMIT", "RERATE"), name="ck_refunds_kind"),
     CheckConstraint("amount >= 0 AND (amount > 0 OR cost > 0)", name="ck_refunds_amount"),
     CheckConstraint("cost >= 0", name="ck_refunds_cost"),
     # queries.sql get_transaction; verify.sql allocations
@@ -553,6 +554,48 @@ usage_lines = Table(
         "seq",
         postgresql_where=text("seq IS NOT NULL"),
     ),
+)
+
+rerated_lines = Table(
+    "rerated_lines",
+    metadata,
+    _required("tenant_id", Text),
+    _required("account_id", Text),
+    _required("call_id", Text),
+    _required("line_id", Text),
+    # 1, 2, 3, … for each line.
+    _required("number", BigInteger),
+    # Of the transaction that posted the line, and of the one that posted the difference; NULL: nothing to post.
+    _required("captured_seq", BigInteger),
+    Column("seq", BigInteger),
+    _money("price_before"),
+    _money("cost_before"),
+    _money("price"),
+    _money("cost"),
+    _decimal("exact_price"),
+    _decimal("exact_cost"),
+    _required("price_version_id", Uuid),
+    Column("cost_version_id", Uuid),
+    _required("match", Text),
+    _time("create_time"),
+    # ledger store.sql load_line_amounts
+    PrimaryKeyConstraint("tenant_id", "account_id", "call_id", "line_id", "number", name="pk_rerated_lines"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id", "call_id", "line_id"],
+        ["usage_lines.tenant_id", "usage_lines.account_id", "usage_lines.call_id", "usage_lines.line_id"],
+        name="fk_rerated_lines_line",
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id", "seq"],
+        ["transactions.tenant_id", "transactions.account_id", "transactions.seq"],
+        name="fk_rerated_lines_transaction",
+    ),
+    CheckConstraint("number > 0", name="ck_rerated_lines_number"),
+    CheckConstraint(
+        "price >= 0 AND cost >= 0 AND exact_price >= 0 AND exact_cost >= 0", name="ck_rerated_lines_amounts"
+    ),
+    # ledger store.sql load_rerates; verify.sql
+    Index("ix_rerated_lines_captured", "tenant_id", "account_id", "captured_seq"),
 )
 
 usage_counters = Table(

@@ -160,11 +160,13 @@ class BookAudit:
         allocations: Sequence[Allocation],
         corrections: Sequence[Correction],
         usage: Usage | None,
+        rerated: Usage | None,
     ) -> None:
         """Check the next transaction of the journal and go on from it.
 
         `reservation_account_id` is the account of the reservation it names, `allocations` what it gave back,
-        `corrections` which costs it corrected, `usage` what its usage lines add up to.
+        `corrections` which costs it corrected, `usage` what its usage lines add up to, `rerated` by how much the lines
+        that it re-rated cost more.
         """
         running, seq = self.running, stored.seq
         self._expect(seq, "seq", running.seq + 1, seq)
@@ -184,6 +186,7 @@ class BookAudit:
         self._check_allocations(stored, allocations)
         self._check_corrections(stored, corrections)
         self._check_usage(stored, usage)
+        self._check_rerated(stored, rerated)
         running.seq, running.chain_hash, running.last_time = seq, stored.chain_hash, stored.create_time
 
     def note_stray_postings(self, seq: int) -> None:
@@ -235,10 +238,11 @@ class BookAudit:
     def _check_corrections(self, stored: Transaction, corrections: Sequence[Correction]) -> None:
         """A correction of costs posts what it says, of earlier usage of this book, of which no cost goes below zero."""
         seq = stored.seq
-        if stored.kind is TransactionKind.TRUE_UP:
-            costs = [p.amount if p.debit is Code.PROVIDER_COST else -p.amount for p in stored.postings]
-            self._expect_amount(seq, "cost corrections", sum(costs), sum(c.cost for c in corrections))
-            for p in stored.postings:
+        if stored.kind in (TransactionKind.TRUE_UP, TransactionKind.RERATE):
+            cost = sum(p.amount for p in stored.postings if p.debit is Code.PROVIDER_COST)
+            cost -= sum(p.amount for p in stored.postings if p.credit is Code.PROVIDER_COST)
+            self._expect_amount(seq, "cost corrections", cost, sum(c.cost for c in corrections))
+            for p in stored.postings if stored.kind is TransactionKind.TRUE_UP else ():
                 self._expect(
                     seq, "codes of a true-up", {Code.PROVIDER_COST, Code.PROVIDER_PAYABLE}, {p.debit, p.credit}
                 )
@@ -265,6 +269,20 @@ class BookAudit:
                 self._expect_amount(seq, "charge for usage", usage.price, charged)
         elif usage is not None and stored.kind is not TransactionKind.LATE_COMMIT:
             self._expect(seq, "usage lines", "none", "some")
+
+    def _check_rerated(self, stored: Transaction, rerated: Usage | None) -> None:
+        """A re-rate charges what its lines cost more; of what they cost less it gives back no more than that."""
+        seq = stored.seq
+        if stored.kind is TransactionKind.RERATE:
+            price = rerated.price if rerated else 0
+            charged = sum(p.amount for p in stored.postings if p.credit is Code.REVENUE)
+            self._expect_amount(seq, "charge for re-rated usage", max(0, price), charged)
+            given_back = sum(p.amount for p in stored.postings if p.debit is Code.REFUNDS)
+            if given_back > max(0, -price):
+                expected = f"at most {format_nanos(max(0, -price))}"
+                self._expect(seq, "given back for re-rated usage", expected, format_nanos(given_back))
+        elif rerated is not None:
+            self._expect(seq, "re-rated lines", "none", "some")
 
     def _expect(self, seq: int | None, what: str, expected: object, found: object) -> None:
         if expected != found and what not in self._reported:

@@ -72,6 +72,7 @@ class TransactionKind(StrEnum):
     USAGE = "USAGE"
     REFUND = "REFUND"
     TRUE_UP = "TRUE_UP"
+    RERATE = "RERATE"
     UPDATE_ACCOUNT = "UPDATE_ACCOUNT"
     CLOSE = "CLOSE"
 
@@ -84,6 +85,7 @@ CAPTURES = frozenset(
         TransactionKind.EXPIRE,
         TransactionKind.CHARGE,
         TransactionKind.USAGE,
+        TransactionKind.RERATE,
     }
 )
 
@@ -284,8 +286,8 @@ class Transaction:
 class Capture:
     """A transaction that charged for usage, as refunds and true-ups see it.
 
-    `charged` is what was paid or is owed by it, less what a late commit returned; `refunded` is what Refunds
-    have given back of that. `cost`, true-ups included, and `cost_reversed` are the provider's side of the same.
+    `charged` is what was paid or is owed by it, less what a late commit or re-rates returned; `refunded` is what
+    Refunds have given back of that. `cost`, true-ups included, and `cost_reversed` are the provider's side of the same.
     """
 
     account_id: AccountId
@@ -311,7 +313,7 @@ class Capture:
 
 @value
 class RefundAllocation:
-    """How much of one captured transaction one later transaction, of `kind` REFUND or LATE_COMMIT, gave back.
+    """How much of one captured transaction one later transaction gave back: a REFUND, LATE_COMMIT or RERATE.
 
     `amount` went to the customer; `cost` is how much less the provider gets. One of the two may be 0.
     """

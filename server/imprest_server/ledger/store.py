@@ -20,13 +20,13 @@ from psycopg import AsyncConnection, AsyncCursor
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId, uuid7
 from imprest_server.core.money import nanos_of
-from imprest_server.db.arrays import array, optional_numeric, text, timestamp, uuid
+from imprest_server.db.arrays import array, integer, optional_numeric, text, timestamp, uuid
 from imprest_server.db.pool import tenants_setting
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.ledger.columns import rows_to_write
 from imprest_server.ledger.model import CAPTURES, Capture, Reservation, TransactionKind
 from imprest_server.ledger.operations import OperationKind, StoredOperation
-from imprest_server.ledger.rating import CounterKey
+from imprest_server.ledger.rating import CounterKey, LineAmounts
 from imprest_server.ledger.rows import RESERVATION_WIDTH, account_of, book_of, reservation_of, usage_line_of
 from imprest_server.ledger.working_set import (
     Ledger,
@@ -58,7 +58,8 @@ class Wanted:
 
     Usage: `lines` and `lines_of` are lines with ids of their own, of calls and of reservations; `counters` and
     `counters_of` are the accounts, named or of reservations, whose months are looked at, with an instant in the month
-    (None: now); `counts_of` are the reservations whose own part of that matters.
+    (None: now); `counts_of` are the reservations whose own part of that matters. `rerated` are the transactions whose
+    lines are re-rated.
     """
 
     tenants: set[TenantId] = field(default_factory=set[TenantId])
@@ -79,6 +80,9 @@ class Wanted:
         default_factory=set[tuple[TenantId, ReservationId, datetime | None]]
     )
     counts_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
+    rerated: set[tuple[TenantId, AccountId, int, TransactionId]] = field(
+        default_factory=set[tuple[TenantId, AccountId, int, TransactionId]]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,18 @@ async def load(
     if wanted.counts_of:
         counts = await run("load_usage_counts", _columns(wanted.counts_of, "tenants", "reservations"))
 
+    amounts = rerates = None
+    if wanted.rerated:
+        rerated = {
+            "tenants": array(text(tenant) for tenant, *_ in wanted.rerated),
+            "accounts": array(text(account) for _, account, *_ in wanted.rerated),
+            "seqs": array(integer(seq) for _, _, seq, _ in wanted.rerated),
+        }
+        amounts = await run("load_line_amounts", rerated)
+        rerates = await run(
+            "load_rerates", {**rerated, "transactions": array(uuid(captured) for *_, captured in wanted.rerated)}
+        )
+
     locked_rows = await locks.fetchall()
     lock_wait_s = time.monotonic() - sent
     ledger = Ledger(terms)
@@ -194,8 +210,16 @@ async def load(
     due_holds = [reservation_of(row) for row in await due.fetchall() if (row[0], row[2]) in locked]
     for reservation in due_holds:
         ledger.reservations[reservation.tenant_id, reservation.reservation_id] = reservation
+    if amounts is not None:
+        for tenant, account_id, call_id, line_id, number, price, cost in await amounts.fetchall():
+            now_costs = LineAmounts(number, nanos_of(price), nanos_of(cost))
+            ledger.line_amounts[tenant, account_id, call_id, line_id] = now_costs
+    if rerates is not None:
+        for tenant, captured, rerate in await rerates.fetchall():
+            ledger.rerates_of[tenant, captured].append(rerate)
     captures = to_refund = None
     by_id = wanted.captures | _captures_of_expiries(ledger, wanted.expiries_of)
+    by_id |= {(key[0], rerate) for key, found in ledger.rerates_of.items() for rerate in found}
     if by_id or wanted.costs_of:
         captures = await run(
             "load_captures",

@@ -56,6 +56,7 @@ class Journal:
     allocations: dict[tuple[str, str, int], list[Allocation]]
     corrections: dict[tuple[str, str, int], list[Correction]]
     usage: dict[tuple[str, str, int], Usage]
+    rerated: dict[tuple[str, str, int], Usage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,9 @@ def journal_of(
     allocation_rows: Iterable[Row],
     correction_rows: Iterable[Row],
     usage_rows: Iterable[Row],
+    rerated_rows: Iterable[Row],
 ) -> Journal:
-    """The journals in the rows of the statements `journal`, `allocations`, `corrections` and `usage`."""
+    """The journals in the rows of the statements `journal`, `allocations`, `corrections`, `usage` and `rerated`."""
     allocations = defaultdict(list)
     for tenant, account, seq, *columns in allocation_rows:
         allocations[tenant, account, seq].append(_allocation_of(columns))
@@ -81,11 +83,13 @@ def journal_of(
         corrections[tenant, account, seq].append(
             Correction(of_account, nanos_of(cost), captured_account, captured_seq, kind, nanos_of(left))
         )
-    usage = {
-        (tenant, account, seq): Usage(nanos_of(price), nanos_of(cost))
-        for tenant, account, seq, price, cost in usage_rows
+    return Journal(rows, allocations, corrections, _sums(usage_rows), _sums(rerated_rows))
+
+
+def _sums(rows: Iterable[Row]) -> dict[tuple[str, str, int], Usage]:
+    return {
+        (tenant, account, seq): Usage(nanos_of(price), nanos_of(cost)) for tenant, account, seq, price, cost in rows
     }
-    return Journal(rows, allocations, corrections, usage)
 
 
 def books_of(account_rows: Iterable[Row], hold_rows: Iterable[Row]) -> Books:

@@ -32,7 +32,7 @@ from imprest_server.ledger.model import (
     TransactionKind,
 )
 from imprest_server.ledger.operations import OperationKind, StoredOperation
-from imprest_server.ledger.rating import CounterKey, Rating, RecordedLine
+from imprest_server.ledger.rating import CounterKey, LineAmounts, Rating, RecordedLine, ReratedLine
 
 ReservationKey = tuple[TenantId, ReservationId]
 TransactionKey = tuple[TenantId, TransactionId]
@@ -55,6 +55,7 @@ class Changes:
     refunds: list[RefundAllocation] = field(default_factory=list[RefundAllocation])
     cost_adjustments: list[CostAdjustment] = field(default_factory=list[CostAdjustment])
     usage_lines: list[RecordedLine] = field(default_factory=list[RecordedLine])
+    rerated_lines: list[ReratedLine] = field(default_factory=list[ReratedLine])
     counters: set[CounterKey] = field(default_factory=set[CounterKey])
     operations: dict[OperationScope, StoredOperation] = field(default_factory=dict[OperationScope, StoredOperation])
     #: The last Extend decided per reservation: its key and answer live on the reservation.
@@ -97,6 +98,9 @@ class Ledger:
         self.external_references: set[ReferenceScope] = set()
         self.rating: Rating | None = None
         self.usage_lines: dict[LineKey, RatedLine] = {}
+        #: Of transactions that are re-rated: what their lines cost now, and the earlier re-rates, oldest first.
+        self.line_amounts: dict[LineKey, LineAmounts] = {}
+        self.rerates_of: defaultdict[TransactionKey, list[TransactionId]] = defaultdict(list)
         self.counters: defaultdict[AccountKey, dict[CounterKey, Decimal]] = defaultdict(dict)
         self.counted_by: defaultdict[ReservationKey, dict[CounterKey, Decimal]] = defaultdict(dict)
         self.changes = Changes()
@@ -156,7 +160,7 @@ class Ledger:
         for allocation in allocations:
             key = (allocation.tenant_id, allocation.captured_transaction_id)
             old = self.captures[key]
-            if allocation.kind is TransactionKind.LATE_COMMIT:
+            if allocation.kind is not TransactionKind.REFUND:
                 new = replace(old, charged=old.charged - allocation.amount, cost=old.cost - allocation.cost)
             else:
                 refunded, cost = old.refunded + allocation.amount, old.cost_reversed + allocation.cost
@@ -181,6 +185,13 @@ class Ledger:
             self.changes.counters.add(count.key)
             if line.reservation_id is not None:
                 self.add_counted(line.tenant_id, line.reservation_id, count.key, count.quantity)
+
+    def put_rerated_lines(self, lines: Iterable[ReratedLine]) -> None:
+        """Keep what lines cost from now on."""
+        for line in lines:
+            key = (line.tenant_id, line.account_id, line.call_id, line.rated.line.line_id)
+            self.line_amounts[key] = LineAmounts(line.before.number + 1, line.rated.price, line.rated.cost)
+            self.changes.rerated_lines.append(line)
 
     def add_counted(
         self, tenant_id: TenantId, reservation_id: ReservationId, key: CounterKey, quantity: Decimal

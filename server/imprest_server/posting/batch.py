@@ -132,6 +132,13 @@ def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
                 wanted.costs_of.add((tenant, op.reservation_id))
             if op.transaction_id is not None:
                 wanted.captures.add((tenant, op.transaction_id))
+        case ops.Rerate():
+            wanted.accounts.add((tenant, op.account_id))
+            wanted.captures.add((tenant, op.transaction_id))
+            wanted.rerated.add((tenant, op.account_id, op.seq, op.transaction_id))
+            if op.reservation_id is not None:
+                wanted.reservations.add((tenant, op.reservation_id))
+                wanted.expiries_of.add((tenant, op.reservation_id))
         case ops.UpdateAccount() | ops.FreezeAccount() | ops.UnfreezeAccount() | ops.CloseAccount():
             wanted.accounts.add((tenant, op.account_id))
         case ops.Reserve():

@@ -52,6 +52,7 @@ from imprest_server.pricing.operations import (
     Publication,
     Published,
     PublishPrices,
+    RerateUsage,
     SetExchangeRate,
     SetOverride,
     Written,
@@ -197,6 +198,19 @@ class PriceAdmin:
 
         async def replay(conn: Connection, payload: Payload) -> ExchangeRate:
             return (await self._rows_of(conn, op, payload)).exchange_rates[0]
+
+        return await self._once(op, write, replay)
+
+    async def begin_rerate(self, op: RerateUsage) -> Written[int]:
+        """Keep that usage is re-rated under this key, and by which epoch, for when it goes on after an interruption."""
+
+        async def write(conn: Connection, digest: bytes) -> int:
+            locked = await self._lock(conn, op)
+            await self._keep(conn, op, digest, locked.now, {"epoch": locked.epoch - 1})
+            return locked.epoch - 1
+
+        async def replay(_: Connection, payload: Payload) -> int:
+            return int(payload["epoch"])
 
         return await self._once(op, write, replay)
 

@@ -13,6 +13,7 @@ from imprest_server.pricing.operations import (
     Operation,
     Publication,
     PublishPrices,
+    RerateUsage,
     SetExchangeRate,
     SetOverride,
 )
@@ -20,6 +21,7 @@ from imprest_server.pricing.rules.checks import MAX_DECIMALS, MAX_NAME
 from imprest_server.pricing.rules.values import number_problem, text_problem
 
 #: How many prices a version has at most.
+MAX_REASON = 1024
 MAX_PRICES = 40_000
 #: How far from now an `effective_time` may be.
 MAX_AGE = timedelta(days=35)
@@ -63,6 +65,11 @@ def validate(op: Operation) -> None:
                 raise InvalidArgument(field="rate", problem="must be above zero")
             if problem := number_problem(op.rate, MAX_DECIMALS):
                 raise InvalidArgument(field="rate", problem=problem)
+        case RerateUsage():
+            if op.end_time <= op.start_time:
+                raise InvalidArgument(field="end_time", problem="must be after start_time")
+            if problem := text_problem(op.reason, MAX_REASON):
+                raise InvalidArgument(field="reason", problem=problem)
         case Publication():
             _publication(op)
         case _:

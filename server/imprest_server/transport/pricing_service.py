@@ -8,6 +8,7 @@ Thousands of prices are translated in a thread, so that calls need not wait for 
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from google.protobuf.message import Message
 from grpc.aio import ServicerContext
@@ -16,6 +17,7 @@ from imprest.v1 import pricing_service_pb2 as pb
 from imprest.v1.pricing_service_pb2_grpc import PricingServiceServicer
 from imprest_server.core.errors import InvalidArgument
 from imprest_server.ledger.validation import check_text
+from imprest_server.posting.rerates import Rerated, Rerates
 from imprest_server.pricing import operations as ops
 from imprest_server.pricing.importers.imported import Skipped
 from imprest_server.pricing.model import PriceBookId
@@ -42,6 +44,8 @@ from imprest_server.transport.prices import (
     to_summary,
     to_version,
 )
+from imprest_server.transport.replies import id_of
+from imprest_server.transport.resources import to_charge
 from imprest_server.transport.usage import parse_usage, to_rated_line
 
 Context = ServicerContext[Message, Message]
@@ -50,7 +54,8 @@ Context = ServicerContext[Message, Message]
 class PricingService(PricingServiceServicer):
     """What an admin of prices needs; the proto's comments are the contract."""
 
-    def __init__(self, admin: PriceAdmin, queries: PriceQueries, quotes: Quotes) -> None:
+    def __init__(self, admin: PriceAdmin, queries: PriceQueries, quotes: Quotes, rerates: Rerates) -> None:
+        self._rerates = rerates
         self._admin = admin
         self._queries = queries
         self._quotes = quotes
@@ -241,6 +246,26 @@ class PricingService(PricingServiceServicer):
         )
         return pb.SetExchangeRateResponse(exchange_rate=to_exchange_rate(written.value), replayed=written.replayed)
 
+    async def Rerate(self, request: pb.RerateRequest, context: Context) -> pb.RerateResponse:
+        """Have usage of a period cost what other prices say."""
+        items, next_page_token, replayed = await self._rerates.page(
+            ops.RerateUsage(
+                tenant_id=TENANT,
+                idempotency_key=request.idempotency_key,
+                start_time=_required_time(request, "start_time"),
+                end_time=_required_time(request, "end_time"),
+                account_id=parse_account_id(request.account_id) if request.account_id else None,
+                version_id=parse_version(request.version_id) if request.version_id else None,
+                reason=request.reason,
+            ),
+            validate_only=request.validate_only,
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return pb.RerateResponse(
+            items=[_to_rerate_item(item) for item in items], next_page_token=next_page_token, replayed=replayed
+        )
+
     async def Quote(self, request: pb.QuoteRequest, context: Context) -> pb.QuoteResponse:
         """Price usage without posting it."""
         usage = parse_usage(request, "usage")
@@ -267,3 +292,26 @@ class PricingService(PricingServiceServicer):
 
 def _to_skipped(skipped: Skipped) -> pb.SkippedEntry:
     return pb.SkippedEntry(name=skipped.name, reason=skipped.reason)
+
+
+def _required_time(request: Message, field: str) -> datetime:
+    instant = parse_time(request, field)
+    if instant is None:
+        raise InvalidArgument(field=field, problem="is required")
+    return instant
+
+
+def _to_rerate_item(item: Rerated) -> pb.RerateItem:
+    currency = item.currency_code
+    (price_before, cost_before), (price_after, cost_after) = item.before, item.after
+    return pb.RerateItem(
+        account_id=item.used.account_id,
+        transaction_id=id_of(item.used.transaction_id),
+        price_before=to_money(currency, price_before),
+        price_after=to_money(currency, price_after),
+        cost_before=to_money(currency, cost_before),
+        cost_after=to_money(currency, cost_after),
+        skipped=item.skipped,
+        rerate_transaction_id=id_of(item.transaction_id),
+        charge=None if item.charge is None else to_charge(item.charge, currency),
+    )

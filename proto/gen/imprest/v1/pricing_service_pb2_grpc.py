@@ -106,6 +106,11 @@ class PricingServiceStub(object):
                 request_serializer=imprest_dot_v1_dot_pricing__service__pb2.SetExchangeRateRequest.SerializeToString,
                 response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.SetExchangeRateResponse.FromString,
                 _registered_method=True)
+        self.Rerate = channel.unary_unary(
+                '/imprest.v1.PricingService/Rerate',
+                request_serializer=imprest_dot_v1_dot_pricing__service__pb2.RerateRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.RerateResponse.FromString,
+                _registered_method=True)
         self.Quote = channel.unary_unary(
                 '/imprest.v1.PricingService/Quote',
                 request_serializer=imprest_dot_v1_dot_pricing__service__pb2.QuoteRequest.SerializeToString,
@@ -216,6 +221,21 @@ class PricingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rerate(self, request, context):
+        """Has posted usage of a period cost what other prices say, a page of transactions at a time: go on with
+        `page_token` until it is empty. Each transaction that costs something else gets one of kind TRANSACTION_KIND_RERATE
+        with the difference to what it costs by then, earlier re-rates included: more is collected like recorded usage, less
+        is given back as far as refunds have left it, a different cost is posted as by TrueUpCost. Lines keep the place in
+        the month's tiers that they were posted at. What was posted stays as it is.
+
+        A request may be repeated, whole or from any page: it uses the prices that it began with and finds nothing left to
+        do where it has been. With `validate_only` it only says what it would do. Idempotent by key.
+        Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Quote(self, request, context):
         """Prices usage without posting anything, by the rules that Reserve, Commit and Charge use. Amounts are rounded up.
         The account's calendar month counts as it stands (free quantities, tiers). Each line's `match` says which prices
@@ -282,6 +302,11 @@ def add_PricingServiceServicer_to_server(servicer, server):
                     servicer.SetExchangeRate,
                     request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.SetExchangeRateRequest.FromString,
                     response_serializer=imprest_dot_v1_dot_pricing__service__pb2.SetExchangeRateResponse.SerializeToString,
+            ),
+            'Rerate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rerate,
+                    request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.RerateRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_pricing__service__pb2.RerateResponse.SerializeToString,
             ),
             'Quote': grpc.unary_unary_rpc_method_handler(
                     servicer.Quote,
@@ -603,6 +628,33 @@ class PricingService(object):
             '/imprest.v1.PricingService/SetExchangeRate',
             imprest_dot_v1_dot_pricing__service__pb2.SetExchangeRateRequest.SerializeToString,
             imprest_dot_v1_dot_pricing__service__pb2.SetExchangeRateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rerate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.PricingService/Rerate',
+            imprest_dot_v1_dot_pricing__service__pb2.RerateRequest.SerializeToString,
+            imprest_dot_v1_dot_pricing__service__pb2.RerateResponse.FromString,
             options,
             channel_credentials,
             insecure,

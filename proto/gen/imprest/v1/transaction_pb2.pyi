@@ -31,6 +31,7 @@ class TransactionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRANSACTION_KIND_CLOSE: _ClassVar[TransactionKind]
     TRANSACTION_KIND_USAGE: _ClassVar[TransactionKind]
     TRANSACTION_KIND_TRUE_UP: _ClassVar[TransactionKind]
+    TRANSACTION_KIND_RERATE: _ClassVar[TransactionKind]
 
 class LedgerAccountCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -67,6 +68,7 @@ TRANSACTION_KIND_UPDATE_ACCOUNT: TransactionKind
 TRANSACTION_KIND_CLOSE: TransactionKind
 TRANSACTION_KIND_USAGE: TransactionKind
 TRANSACTION_KIND_TRUE_UP: TransactionKind
+TRANSACTION_KIND_RERATE: TransactionKind
 LEDGER_ACCOUNT_CODE_UNSPECIFIED: LedgerAccountCode
 LEDGER_ACCOUNT_CODE_CASH: LedgerAccountCode
 LEDGER_ACCOUNT_CODE_RECEIVABLE: LedgerAccountCode

@@ -154,7 +154,9 @@ class Draft:
                     call_id=transaction.call_id,
                     charged=charged,
                     refunded=0,
-                    cost=sum(p.amount for p in transaction.postings if p.debit is Code.PROVIDER_COST),
+                    cost=0
+                    if transaction.kind is TransactionKind.RERATE
+                    else sum(p.amount for p in transaction.postings if p.debit is Code.PROVIDER_COST),
                 ),
             )
         else:

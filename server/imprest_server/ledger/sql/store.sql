@@ -161,6 +161,7 @@ CROSS JOIN LATERAL (
 -- name: load_captures
 -- Transactions by id, and all captures by reservation, with what they charged the customer and cost us,
 -- what of it a late commit returned, what refunds gave back, and by how much the cost was corrected.
+-- What a re-rate costs belongs to the transaction that it corrects.
 SELECT
     t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id, t.kind, posted.charged,
     posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned, given_back.cost_reversed,
@@ -187,22 +188,22 @@ FROM (
         WHERE
             tenant_id = wanted.tenant_id
             AND reservation_id = wanted.reservation_id
-            AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT')
+            AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT', 'RERATE')
         OFFSET 0
     ) AS found
 ) AS t
 CROSS JOIN LATERAL (
     SELECT
         coalesce(sum(amount) FILTER (WHERE credit = 'REVENUE' AND debit IN ('WALLET', 'RECEIVABLE')), 0) AS charged,
-        coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST'), 0) AS cost
+        coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST' AND t.kind <> 'RERATE'), 0) AS cost
     FROM postings
     WHERE tenant_id = t.tenant_id AND account_id = t.account_id AND seq = t.seq
 ) AS posted
 CROSS JOIN LATERAL (
     SELECT
-        coalesce(sum(amount) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS returned,
+        coalesce(sum(amount) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS returned,
         coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0) AS refunded,
-        coalesce(sum(cost) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS cost_returned,
+        coalesce(sum(cost) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS cost_returned,
         coalesce(sum(cost) FILTER (WHERE kind = 'REFUND'), 0) AS cost_reversed
     FROM refunds
     WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
@@ -244,21 +245,21 @@ CROSS JOIN LATERAL (
         WHERE
             tenant_id = wanted.tenant_id
             AND reservation_id = wanted.reservation_id
-            AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT')
+            AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT', 'RERATE')
         OFFSET 0
     ) AS found
     CROSS JOIN LATERAL (
         SELECT
             coalesce(sum(amount) FILTER (WHERE credit = 'REVENUE' AND debit IN ('WALLET', 'RECEIVABLE')), 0) AS charged,
-            coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST'), 0) AS cost
+            coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST' AND found.kind <> 'RERATE'), 0) AS cost
         FROM postings
         WHERE tenant_id = found.tenant_id AND account_id = found.account_id AND seq = found.seq
     ) AS posted
     CROSS JOIN LATERAL (
         SELECT
-            coalesce(sum(amount) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS returned,
+            coalesce(sum(amount) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS returned,
             coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0) AS refunded,
-            coalesce(sum(cost) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS cost_returned,
+            coalesce(sum(cost) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS cost_returned,
             coalesce(sum(cost) FILTER (WHERE kind = 'REFUND'), 0) AS cost_reversed
         FROM refunds
         WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
@@ -312,6 +313,50 @@ CROSS JOIN LATERAL (
         AND line_id = wanted.line_id
     LIMIT 1
 ) AS found
+
+-- name: load_line_amounts
+-- What the usage lines of transactions cost, by their last re-rate or as posted.
+SELECT
+    u.tenant_id, u.account_id, u.call_id, u.line_id, coalesce(last.number, 0), coalesce(last.price, u.price),
+    coalesce(last.cost, u.cost)
+FROM
+    unnest(%(tenants)s::text[], %(accounts)s::text[], %(seqs)s::bigint[]) AS wanted (tenant_id, account_id, seq)
+CROSS JOIN LATERAL (
+    SELECT tenant_id, account_id, call_id, line_id, price, cost
+    FROM usage_lines
+    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id AND seq = wanted.seq
+    OFFSET 0
+) AS u
+LEFT JOIN LATERAL (
+    SELECT number, price, cost
+    FROM rerated_lines
+    WHERE
+        tenant_id = u.tenant_id
+        AND account_id = u.account_id
+        AND call_id = u.call_id
+        AND line_id = u.line_id
+    ORDER BY number DESC
+    LIMIT 1
+) AS last ON true
+
+-- name: load_rerates
+-- The transactions that have re-rated others before, oldest first.
+SELECT wanted.tenant_id, wanted.transaction_id, found.transaction_id
+FROM
+    unnest(%(tenants)s::text[], %(accounts)s::text[], %(seqs)s::bigint[], %(transactions)s::uuid[])
+    AS wanted (tenant_id, account_id, seq, transaction_id)
+CROSS JOIN LATERAL (
+    SELECT DISTINCT seq
+    FROM rerated_lines
+    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id AND captured_seq = wanted.seq
+) AS again
+CROSS JOIN LATERAL (
+    SELECT transaction_id
+    FROM transactions
+    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id AND seq = again.seq
+    LIMIT 1
+) AS found
+ORDER BY again.seq
 
 -- name: load_usage_counters
 -- What accounts have counted in the months that an instant (NULL: now) may fall into, in whatever time zone. Their first
@@ -598,6 +643,23 @@ FROM unnest(
     tenant_id, account_id, call_id, line_id, seq, reservation_id, meter, provider, model, quantity, destination,
     operation, labels, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, match, counts,
     start_time, end_time, create_time
+)
+
+-- name: insert_rerated_lines
+INSERT INTO rerated_lines (
+    tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
+    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time
+)
+SELECT
+    tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
+    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time
+FROM unnest(
+    %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[],
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[], %s::uuid[], %s::text[],
+    %s::timestamptz[]
+) AS new (
+    tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
+    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time
 )
 
 -- name: upsert_usage_counters

@@ -148,6 +148,36 @@ FROM usage_lines
 WHERE seq IS NOT NULL AND {range}
 GROUP BY tenant_id, account_id, seq
 
+-- name: rerated
+-- What the re-rated lines of each transaction add up to: more or less price and cost than before.
+SELECT tenant_id, account_id, seq, sum(price - price_before), sum(cost - cost_before)
+FROM rerated_lines
+WHERE seq IS NOT NULL AND {range}
+GROUP BY tenant_id, account_id, seq
+
+-- name: rerated_chains
+-- Re-rates that do not go on from what the line cost before.
+SELECT tenant_id, account_id, captured_seq, line_id, price_expected, price_before
+FROM (
+    SELECT
+        r.tenant_id, r.account_id, r.captured_seq, r.line_id, r.price_before, r.cost_before,
+        coalesce(earlier.price, CASE WHEN r.number = 1 THEN u.price END) AS price_expected,
+        coalesce(earlier.cost, CASE WHEN r.number = 1 THEN u.cost END) AS cost_expected,
+        u.seq
+    FROM (SELECT * FROM rerated_lines WHERE {range}) AS r
+    INNER JOIN usage_lines AS u USING (tenant_id, account_id, call_id, line_id)
+    LEFT JOIN rerated_lines AS earlier
+        ON
+            earlier.tenant_id = r.tenant_id
+            AND earlier.account_id = r.account_id
+            AND earlier.call_id = r.call_id
+            AND earlier.line_id = r.line_id
+            AND earlier.number = r.number - 1
+) AS chain
+WHERE
+    (price_before, cost_before, captured_seq) IS DISTINCT FROM (price_expected, cost_expected, seq)
+ORDER BY 1, 2, 3, 4
+
 -- name: counters
 -- Month counters that are not what the lines have added to them.
 SELECT
