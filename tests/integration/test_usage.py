@@ -176,6 +176,18 @@ def side_of(found: Sequence[dict[str, Any]]) -> set[str]:
     return {count[1] for row in found for count in row["counts"]}
 
 
+async def test_lines_of_one_report_count_on_from_each_other(database: Database, lanes: Lanes, shop: Shop) -> None:
+    await shop.open(SALE, [TIERED])
+    account = await lanes.open("ann", "1000")
+    report = UsageReport(lines=tuple(UsageLine(meter=SECONDS, quantity=Decimal(quantity)) for quantity in (80, 40, 2)))
+    reply = (await lanes.post(charge(lanes, account, report))).reply
+    assert reply.charge is not None
+    assert [line.price for line in reply.charge.lines] == [80 * 10**9, 30 * 10**9, 10**9]
+    assert paid(reply) == 111 * 10**9
+    stored = rows(database, "SELECT counts FROM usage_lines ORDER BY line_id")
+    assert [row["counts"][0][-2:] for row in stored] == [["0", "80"], ["80", "40"], ["120", "2"]]
+
+
 async def test_a_denied_charge_counts_nothing(database: Database, lanes: Lanes, shop: Shop) -> None:
     await shop.open(SALE, [TIERED])
     account = await lanes.open("ann", "10")
@@ -315,6 +327,7 @@ async def test_an_account_made_in_the_same_batch_has_prices(lanes: Lanes, shop: 
     engine = lanes.engines[0]
     _, outcome = await asyncio.gather(engine.submit(create), engine.submit(charge(lanes, account, units(3))))
     assert paid(outcome.reply) == 3 * 10**9
+    assert engine.stats.splits == 0
 
 
 # ── once ─────────────────────────────────────────────────────────────────────────────────────────────

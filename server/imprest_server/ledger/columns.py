@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from imprest_server.core.usage import format_decimal
 from imprest_server.db.arrays import (
     NULL,
     binary,
@@ -272,7 +273,8 @@ def _counts(counts: Sequence[Count]) -> str:
     """What a line has counted, as JSON (`store.py` reads it): the key without the account, before, quantity."""
     if not counts:
         return NULL
-    return text(json.dumps([[str(part) for part in (*c.key[2:], c.before, c.quantity)] for c in counts]))
+    rows = [[c.key.month.isoformat(), *c.key[3:], format_decimal(c.before), format_decimal(c.quantity)] for c in counts]
+    return text(json.dumps(rows))
 
 
 def _counter_row(key: CounterKey, quantity: Decimal) -> Row:
