@@ -23,6 +23,7 @@ from imprest_server.db.embedded import EmbeddedPostgres, has_cluster, running_ds
 from imprest_server.db.errors import DataDirError, UnsafeDatabaseError
 from imprest_server.db.safety import refuse_unsafe
 from imprest_server.garbage import collect_seldom
+from imprest_server.jobs.charge_subscriptions import ChargeSubscriptions
 from imprest_server.jobs.expire_holds import ExpireHolds
 from imprest_server.jobs.repeat import repeat
 from imprest_server.ledger.operations import ExpireDue
@@ -32,6 +33,7 @@ from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.engine import Engine
 from imprest_server.posting.rerates import Rerates
 from imprest_server.pricing.cache import PriceCache
+from imprest_server.pricing.plans import PlanQueries
 from imprest_server.pricing.queries import PriceQueries
 from imprest_server.pricing.quotes import Quotes
 from imprest_server.pricing.service import PriceAdmin
@@ -163,12 +165,17 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
         connections = await stack.enter_async_context(pool.read_pool(dsn, **_timeouts(settings)))
         queries = Queries(connections, expire_due)
         admin = PriceAdmin(connections, prices)
-        rerates = Rerates(connections, prices, admin, queries, partial(engine.submit, bulk=True))
-        pricing = PricingService(admin, PriceQueries(connections), Quotes(connections, prices), rerates)
+        plans = PlanQueries(connections)
+        bulk = partial(engine.submit, bulk=True)
+        rerates = Rerates(connections, prices, admin, queries, bulk)
+        pricing = PricingService(admin, PriceQueries(connections), Quotes(connections, prices), rerates, plans)
         if sweep:
             sweeper = ExpireHolds(due_accounts, engine.submit)
             sweeping = repeat("expire_holds", sweeper.run_once, settings.sweep_interval_ms / 1000)
             await stack.enter_async_context(_in_background(sweeping))
+            charger = ChargeSubscriptions(TENANT, partial(plans.due, TENANT), partial(plans.set_next, TENANT), bulk)
+            charging = repeat("charge_subscriptions", charger.run_once, settings.sweep_interval_ms / 1000)
+            await stack.enter_async_context(_in_background(charging))
         server = Server(engine, queries, pricing, share_port=settings.workers > 1)
         stack.push_async_callback(server.stop)
         collect_seldom()

@@ -77,7 +77,8 @@ def names(descriptors: Iterable[MethodDescriptor]) -> list[str]:
 
 RPCS = {
     "PricingService": "ListMeters CreatePriceBook GetPriceBook ListPriceBooks ListPriceVersions PublishPrices"
-    " ImportPrices ListPrices AssignPriceBook SetOverride SetExchangeRate Rerate Quote",
+    " ImportPrices ListPrices AssignPriceBook SetOverride SetExchangeRate Rerate CreatePlan ListPlans"
+    " Subscribe Unsubscribe ListSubscriptions Quote",
     "UsageService": "RecordUsage TrueUpCost",
     "LedgerService": "Reserve Extend Commit Void Charge Refund GetReservation ListReservations BatchExecute",
     "AccountService": "CreateAccount GetAccount UpdateAccount ListAccounts FreezeAccount UnfreezeAccount"

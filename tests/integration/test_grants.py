@@ -14,12 +14,21 @@ from tests.support.postgres import database_of
 from tests.support.seed import seed
 
 JOURNAL = ("transactions", "postings", "refunds", "operations", "usage_lines", "cost_adjustments", "rerated_lines")
-PRICES = ("price_books", "price_versions", "prices", "price_assignments", "exchange_rates")
+PRICES = (
+    "price_books",
+    "price_versions",
+    "prices",
+    "price_assignments",
+    "exchange_rates",
+    "plans",
+    "subscription_ends",
+)
 APPEND_ONLY = (*JOURNAL, *PRICES)
 CHANGING = ("accounts", "books", "reservations", "usage_counters")
 GRANTED = {
     **dict.fromkeys(APPEND_ONLY, ("SELECT", "INSERT")),
     **dict.fromkeys(CHANGING, ("SELECT", "INSERT", "UPDATE")),
+    "subscriptions": ("SELECT", "INSERT"),
     "tenants": ("SELECT",),
     "alembic_version": ("SELECT",),
 }
@@ -82,7 +91,10 @@ def test_exactly_what_is_granted(owner: psycopg.Connection) -> None:
         """,
         [list(GRANTED)],
     )
-    assert columns.fetchall() == [("tenants", "price_epoch", "{imprest_app=w/imprest_owner}")]
+    assert sorted(columns.fetchall()) == [
+        ("subscriptions", "next_charge_time", "{imprest_app=w/imprest_owner}"),
+        ("tenants", "price_epoch", "{imprest_app=w/imprest_owner}"),
+    ]
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -236,6 +248,10 @@ def test_foreign_keys_work_and_do_not_leak(app: psycopg.Connection) -> None:
         ("UPDATE prices SET markup = 1, margin_percent = 1", "ck_prices_derived"),
         ("UPDATE price_assignments SET side = ''", "ck_price_assignments_side"),
         ("UPDATE price_assignments SET epoch = 0", "ck_price_assignments_epoch"),
+        ("UPDATE cost_adjustments SET cost = 0", "ck_cost_adjustments_cost"),
+        ("UPDATE rerated_lines SET number = 0", "ck_rerated_lines_number"),
+        ("UPDATE rerated_lines SET price = -1", "ck_rerated_lines_amounts"),
+        ("UPDATE subscriptions SET epoch = 0", "ck_subscriptions_epoch"),
         ("UPDATE exchange_rates SET rate = 0", "ck_exchange_rates_rate"),
         ("UPDATE exchange_rates SET epoch = 0", "ck_exchange_rates_epoch"),
     ],

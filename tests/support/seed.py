@@ -106,6 +106,23 @@ FROM price_versions WHERE tenant_id = %(tenant)s;
 
 INSERT INTO exchange_rates (tenant_id, epoch, price_book_id, currency_code, rate, effective_time, create_time)
 SELECT tenant_id, epoch, price_book_id, 'EUR', 1, now(), now() FROM price_versions WHERE tenant_id = %(tenant)s;
+
+INSERT INTO plans (tenant_id, plan_id, display_name, currency_code, price_book_id, lines, create_time)
+SELECT tenant_id, 'plan ' || account_id, '', 'USD', price_book_id, '[]', now()
+FROM price_books WHERE tenant_id = %(tenant)s;
+
+INSERT INTO subscriptions (
+    tenant_id, subscription_id, account_id, plan_id, price_book_id, lines, start_time, epoch, create_time,
+    next_charge_time
+)
+SELECT
+    b.tenant_id, 'sub ' || b.account_id || '/' || n, b.account_id, 'plan ' || b.account_id, b.price_book_id, '[]',
+    now(), (b.epoch - 1) * %(each)s + n, now(), now()
+FROM price_books AS b, generate_series(1, %(each)s) AS n
+WHERE b.tenant_id = %(tenant)s;
+
+INSERT INTO subscription_ends (tenant_id, epoch, subscription_id, end_time, create_time)
+SELECT tenant_id, epoch, subscription_id, now(), now() FROM subscriptions WHERE tenant_id = %(tenant)s;
 """
 
 

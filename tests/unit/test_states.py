@@ -229,4 +229,4 @@ def test_every_account_state_and_operation_has_a_cell() -> None:
     assert header[1:] == [state.value for state in AccountState] == list(ACCOUNT_STATES)
     assert [row[0] for row in rows] == list(ACCOUNT_OPERATIONS)
     tried = {kind for kind, _ in ACCOUNT_OPERATIONS.values()}
-    assert tried == {kind.value for kind in OperationKind} - {"EXPIRE", "RERATE"}
+    assert tried == {kind.value for kind in OperationKind} - {"EXPIRE", "RERATE", "CHARGE_SUBSCRIPTION"}

@@ -631,3 +631,62 @@ usage_counters = Table(
     CheckConstraint("quantity >= 0", name="ck_usage_counters_quantity"),
     postgresql_with={"fillfactor": 80},
 )
+
+plans = Table(
+    "plans",
+    metadata,
+    _required("tenant_id", Text),
+    _required("plan_id", Text),
+    _required("display_name", Text),
+    _required("currency_code", Text),
+    _required("price_book_id", Text),
+    _required("lines", JSONB),
+    _time("create_time"),
+    PrimaryKeyConstraint("tenant_id", "plan_id", name="pk_plans"),
+    ForeignKeyConstraint(
+        ["tenant_id", "price_book_id"], ["price_books.tenant_id", "price_books.price_book_id"], name="fk_plans_book"
+    ),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _required("tenant_id", Text),
+    _required("subscription_id", Text),
+    _required("account_id", Text),
+    Column("plan_id", Text),
+    Column("price_book_id", Text),
+    _required("lines", JSONB),
+    _time("start_time"),
+    _required("epoch", BigInteger),
+    _time("create_time"),
+    # When the first month begins that is not known to be charged; NULL: there is none. The only column that changes.
+    _time("next_charge_time", nullable=True),
+    PrimaryKeyConstraint("tenant_id", "subscription_id", name="pk_subscriptions"),
+    UniqueConstraint("tenant_id", "epoch", name="uq_subscriptions_epoch"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_subscriptions_account"
+    ),
+    ForeignKeyConstraint(["tenant_id", "plan_id"], ["plans.tenant_id", "plans.plan_id"], name="fk_subscriptions_plan"),
+    CheckConstraint("epoch > 0", name="ck_subscriptions_epoch"),
+    # pricing store.sql due_subscriptions
+    Index("ix_subscriptions_due", "tenant_id", "next_charge_time"),
+)
+
+subscription_ends = Table(
+    "subscription_ends",
+    metadata,
+    _required("tenant_id", Text),
+    _required("epoch", BigInteger),
+    _required("subscription_id", Text),
+    _time("end_time"),
+    _time("create_time"),
+    PrimaryKeyConstraint("tenant_id", "epoch", name="pk_subscription_ends"),
+    ForeignKeyConstraint(
+        ["tenant_id", "subscription_id"],
+        ["subscriptions.tenant_id", "subscriptions.subscription_id"],
+        name="fk_subscription_ends_subscription",
+    ),
+    # pricing store.sql list_subscriptions, due_subscriptions
+    Index("ix_subscription_ends_subscription", "tenant_id", "subscription_id", "epoch"),
+)

@@ -56,6 +56,7 @@ class OperationKind(StrEnum):
     REFUND = "REFUND"
     TRUE_UP_COST = "TRUE_UP_COST"
     RERATE = "RERATE"
+    CHARGE_SUBSCRIPTION = "CHARGE_SUBSCRIPTION"
     EXPIRE = "EXPIRE"
 
 
@@ -315,6 +316,16 @@ class Rerate(Operation):
     call_id: str
     lines: tuple[RatedLine, ...]
     reason: str | None = None
+
+
+@named_value
+class ChargeSubscription(Operation):
+    """Internal: charge a subscription's lines for one calendar month, however long ago that began."""
+
+    kind = OperationKind.CHARGE_SUBSCRIPTION
+    account_id: AccountId
+    usage: UsageReport
+    call_id: str
 
 
 @named_value

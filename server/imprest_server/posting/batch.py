@@ -132,6 +132,10 @@ def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
                 wanted.costs_of.add((tenant, op.reservation_id))
             if op.transaction_id is not None:
                 wanted.captures.add((tenant, op.transaction_id))
+        case ops.ChargeSubscription():
+            wanted.accounts.add((tenant, op.account_id))
+            wanted.counters.add((tenant, op.account_id, op.usage.start_time))
+            wanted.lines.update((tenant, op.account_id, op.call_id, line.line_id) for line in op.usage.lines)
         case ops.Rerate():
             wanted.accounts.add((tenant, op.account_id))
             wanted.captures.add((tenant, op.transaction_id))

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from imprest_server.core.ids import AccountId, TenantId
-from imprest_server.core.usage import format_decimal
+from imprest_server.core.usage import UsageLine, format_decimal
 from imprest_server.pricing.model import BookSide, Difference, Price, PriceBookId, PriceVersion, PriceVersionId
 
 T = TypeVar("T")
@@ -119,6 +119,38 @@ class RerateUsage(Operation):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatePlan(Operation):
+    """Offer a plan. Without lines it has one: a month of the plan itself."""
+
+    kind = "CREATE_PLAN"
+    plan_id: str
+    display_name: str
+    currency_code: str
+    price_book_id: PriceBookId
+    lines: tuple[UsageLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribe(Operation):
+    """Subscribe an account to a plan, to lines of its own, or both."""
+
+    kind = "SUBSCRIBE"
+    account_id: AccountId
+    plan_id: str | None
+    lines: tuple[UsageLine, ...]
+    start_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsubscribe(Operation):
+    """End a subscription: months that have begun by then have been charged, and stay so."""
+
+    kind = "UNSUBSCRIBE"
+    subscription_id: str
+    end_time: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Written(Generic[T]):
     """What a request has added, and whether an earlier one with the same key had."""
@@ -164,6 +196,8 @@ def _plain(value: Any) -> Any:
         return format_decimal(value)
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, UUID):
         return value.hex
     if is_dataclass(value) and not isinstance(value, type):

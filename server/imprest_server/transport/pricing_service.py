@@ -21,12 +21,14 @@ from imprest_server.posting.rerates import Rerated, Rerates
 from imprest_server.pricing import operations as ops
 from imprest_server.pricing.importers.imported import Skipped
 from imprest_server.pricing.model import PriceBookId
+from imprest_server.pricing.plans import PlanQueries
 from imprest_server.pricing.queries import PriceQueries, list_meters
 from imprest_server.pricing.quotes import Quotes
 from imprest_server.pricing.service import PriceAdmin
 from imprest_server.pricing.validation import check_book_id
 from imprest_server.transport.convert import parse_account_id, parse_decimal, parse_time, to_decimal, to_money
 from imprest_server.transport.identity import TENANT
+from imprest_server.transport.plans import to_plan, to_subscription
 from imprest_server.transport.prices import (
     BOOK_SIDE,
     first_of,
@@ -46,7 +48,7 @@ from imprest_server.transport.prices import (
 )
 from imprest_server.transport.replies import id_of
 from imprest_server.transport.resources import to_charge
-from imprest_server.transport.usage import parse_usage, to_rated_line
+from imprest_server.transport.usage import parse_monthly, parse_usage, to_rated_line
 
 Context = ServicerContext[Message, Message]
 
@@ -54,8 +56,11 @@ Context = ServicerContext[Message, Message]
 class PricingService(PricingServiceServicer):
     """What an admin of prices needs; the proto's comments are the contract."""
 
-    def __init__(self, admin: PriceAdmin, queries: PriceQueries, quotes: Quotes, rerates: Rerates) -> None:
+    def __init__(
+        self, admin: PriceAdmin, queries: PriceQueries, quotes: Quotes, rerates: Rerates, plans: PlanQueries
+    ) -> None:
         self._rerates = rerates
+        self._plans = plans
         self._admin = admin
         self._queries = queries
         self._quotes = quotes
@@ -264,6 +269,69 @@ class PricingService(PricingServiceServicer):
         )
         return pb.RerateResponse(
             items=[_to_rerate_item(item) for item in items], next_page_token=next_page_token, replayed=replayed
+        )
+
+    async def CreatePlan(self, request: pb.CreatePlanRequest, context: Context) -> pb.CreatePlanResponse:
+        """Offer a plan."""
+        plan = request.plan
+        written = await self._admin.create_plan(
+            ops.CreatePlan(
+                tenant_id=TENANT,
+                idempotency_key=request.idempotency_key,
+                plan_id=plan.plan_id,
+                display_name=plan.display_name,
+                currency_code=plan.currency_code,
+                price_book_id=PriceBookId(plan.price_book_id),
+                lines=parse_monthly(plan.lines, "plan.lines"),
+            )
+        )
+        return pb.CreatePlanResponse(plan=to_plan(written.value), replayed=written.replayed)
+
+    async def ListPlans(self, request: pb.ListPlansRequest, context: Context) -> pb.ListPlansResponse:
+        """List plans by id."""
+        plans, next_page_token = await self._plans.list_plans(
+            TENANT, page_size=request.page_size, page_token=request.page_token
+        )
+        return pb.ListPlansResponse(plans=[to_plan(plan) for plan in plans], next_page_token=next_page_token)
+
+    async def Subscribe(self, request: pb.SubscribeRequest, context: Context) -> pb.SubscribeResponse:
+        """Subscribe an account."""
+        written = await self._admin.subscribe(
+            ops.Subscribe(
+                tenant_id=TENANT,
+                idempotency_key=request.idempotency_key,
+                account_id=parse_account_id(request.account_id),
+                plan_id=request.plan_id or None,
+                lines=parse_monthly(request.lines, "lines"),
+                start_time=parse_time(request, "start_time"),
+            )
+        )
+        return pb.SubscribeResponse(subscription=to_subscription(written.value), replayed=written.replayed)
+
+    async def Unsubscribe(self, request: pb.UnsubscribeRequest, context: Context) -> pb.UnsubscribeResponse:
+        """End a subscription."""
+        written = await self._admin.unsubscribe(
+            ops.Unsubscribe(
+                tenant_id=TENANT,
+                idempotency_key=request.idempotency_key,
+                subscription_id=request.subscription_id,
+                end_time=parse_time(request, "end_time"),
+            )
+        )
+        return pb.UnsubscribeResponse(subscription=to_subscription(written.value), replayed=written.replayed)
+
+    async def ListSubscriptions(
+        self, request: pb.ListSubscriptionsRequest, context: Context
+    ) -> pb.ListSubscriptionsResponse:
+        """List subscriptions, oldest first."""
+        found, next_page_token = await self._plans.list_subscriptions(
+            TENANT,
+            account_id=parse_account_id(request.account_id) if request.account_id else None,
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return pb.ListSubscriptionsResponse(
+            subscriptions=[to_subscription(subscription) for subscription in found], next_page_token=next_page_token
         )
 
     async def Quote(self, request: pb.QuoteRequest, context: Context) -> pb.QuoteResponse:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from imprest_server.core.errors import InvalidArgument, PriceNotFound
 from imprest_server.core.ids import TransactionId
 from imprest_server.ledger.model import ChargeBreakdown, OverrunPolicy, TransactionKind
-from imprest_server.ledger.operations import Charge, RecordUsage, Reply, Request
+from imprest_server.ledger.operations import Charge, ChargeSubscription, RecordUsage, Reply, Request
 from imprest_server.ledger.rules.draft import Details, Draft
 from imprest_server.ledger.rules.guards import (
     require_active,
@@ -48,10 +49,41 @@ def record_usage(ledger: Ledger, request: Request, op: RecordUsage, now: datetim
     require_currency(account, op.amount)
     require_open(account)
     amount, used = _amount(ledger, draft, request, op)
-    collected = split_usage(
-        OverrunPolicy.COLLECT, amount, 0, draft.spendable, draft.book.receivable, account.max_overrun
+    return _write(ledger, draft, request, op, TransactionKind.USAGE, _collected(draft, amount), used)
+
+
+def charge_subscription(ledger: Ledger, request: Request, op: ChargeSubscription, now: datetime) -> Reply:
+    """Charge a month's lines like recorded usage. A missing price is not kept as the answer: it may yet come."""
+    draft = Draft(ledger, (op.tenant_id, op.account_id), now)
+    require_open(draft.account)
+    try:
+        used = capture_usage(
+            ledger,
+            draft.account,
+            op.usage,
+            TransactionId(request.first_id),
+            call_id=op.call_id,
+            effective_time=None,
+            now=now,
+        )
+    except PriceNotFound as missing:
+        raise InvalidArgument(field="usage", problem=str(missing)) from missing
+    charged = itemised(_collected(draft, used.price), used)
+    post_charge(draft, charged)
+    transaction = draft.write(TransactionKind.USAGE, TransactionId(request.first_id), Details(call_id=op.call_id))
+    record(ledger, used, draft.account, transaction, now)
+    return Reply(
+        balance=draft.balance(),
+        charge=charged,
+        transaction_id=transaction.transaction_id if transaction else None,
     )
-    return _write(ledger, draft, request, op, TransactionKind.USAGE, collected, used)
+
+
+def _collected(draft: Draft, amount: int) -> ChargeBreakdown:
+    """Taken from what is available, then owed, then absorbed, whatever the account's policy."""
+    return split_usage(
+        OverrunPolicy.COLLECT, amount, 0, draft.spendable, draft.book.receivable, draft.account.max_overrun
+    )
 
 
 def _amount(ledger: Ledger, draft: Draft, request: Request, op: Charge | RecordUsage) -> tuple[int, Captured | None]:

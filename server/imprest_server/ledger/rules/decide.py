@@ -47,6 +47,7 @@ RULES: dict[type[Operation], Rule] = {
     ops.Void: holds.void,
     ops.Charge: charges.charge,
     ops.RecordUsage: charges.record_usage,
+    ops.ChargeSubscription: charges.charge_subscription,
     ops.Refund: refunds.refund,
     ops.TrueUpCost: true_ups.true_up_cost,
     ops.Rerate: rerates.rerate,

@@ -1,4 +1,4 @@
-"""Corrections of what usage cost: true-ups and re-rates."""
+"""Corrections of what usage cost: true-ups and re-rates. Plans and subscriptions."""
 
 from alembic import op
 
@@ -6,6 +6,8 @@ revision = "0006"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
+
+_TABLES = ("cost_adjustments", "rerated_lines", "plans", "subscriptions", "subscription_ends")
 
 _KINDS = """
 ALTER TABLE transactions
@@ -64,6 +66,52 @@ CREATE TABLE cost_adjustments (
 CREATE INDEX ix_cost_adjustments_adjusting ON cost_adjustments (tenant_id, adjusting_transaction_id);
 """
 
+_PLANS = """
+CREATE TABLE plans (
+    tenant_id     text        NOT NULL,
+    plan_id       text        NOT NULL,
+    display_name  text        NOT NULL,
+    currency_code text        NOT NULL,
+    price_book_id text        NOT NULL,
+    lines         jsonb       NOT NULL,
+    create_time   timestamptz NOT NULL,
+    CONSTRAINT pk_plans PRIMARY KEY (tenant_id, plan_id),
+    CONSTRAINT fk_plans_book
+        FOREIGN KEY (tenant_id, price_book_id) REFERENCES price_books (tenant_id, price_book_id)
+);
+
+CREATE TABLE subscriptions (
+    tenant_id        text        NOT NULL,
+    subscription_id  text        NOT NULL,
+    account_id       text        NOT NULL,
+    plan_id          text,
+    price_book_id    text,
+    lines            jsonb       NOT NULL,
+    start_time       timestamptz NOT NULL,
+    epoch            bigint      NOT NULL,
+    create_time      timestamptz NOT NULL,
+    next_charge_time timestamptz,
+    CONSTRAINT pk_subscriptions PRIMARY KEY (tenant_id, subscription_id),
+    CONSTRAINT uq_subscriptions_epoch UNIQUE (tenant_id, epoch),
+    CONSTRAINT fk_subscriptions_account FOREIGN KEY (tenant_id, account_id) REFERENCES accounts (tenant_id, account_id),
+    CONSTRAINT fk_subscriptions_plan FOREIGN KEY (tenant_id, plan_id) REFERENCES plans (tenant_id, plan_id),
+    CONSTRAINT ck_subscriptions_epoch CHECK (epoch > 0)
+);
+CREATE INDEX ix_subscriptions_due ON subscriptions (tenant_id, next_charge_time);
+
+CREATE TABLE subscription_ends (
+    tenant_id       text        NOT NULL,
+    epoch           bigint      NOT NULL,
+    subscription_id text        NOT NULL,
+    end_time        timestamptz NOT NULL,
+    create_time     timestamptz NOT NULL,
+    CONSTRAINT pk_subscription_ends PRIMARY KEY (tenant_id, epoch),
+    CONSTRAINT fk_subscription_ends_subscription
+        FOREIGN KEY (tenant_id, subscription_id) REFERENCES subscriptions (tenant_id, subscription_id)
+);
+CREATE INDEX ix_subscription_ends_subscription ON subscription_ends (tenant_id, subscription_id, epoch);
+"""
+
 # As in 0001.
 _VISIBLE = (
     "array_position((SELECT string_to_array(current_setting('imprest.tenants', true), ',')), tenant_id) IS NOT NULL"
@@ -102,11 +150,12 @@ ALTER TABLE cost_adjustments
 
 def upgrade() -> None:
     """Create the tables, protect them like the others, show the planner."""
-    for ddl in (_KINDS, _REFUNDS, _COST_ADJUSTMENTS, _RERATED_LINES):
+    for ddl in (_KINDS, _REFUNDS, _COST_ADJUSTMENTS, _RERATED_LINES, _PLANS):
         op.execute(ddl)
-    for table in ("cost_adjustments", "rerated_lines"):
+    for table in _TABLES:
         op.execute(f"REVOKE ALL ON {table} FROM PUBLIC")
         op.execute(f"GRANT SELECT, INSERT ON {table} TO imprest_app")
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"CREATE POLICY tenant ON {table} TO imprest_app USING ({_VISIBLE}) WITH CHECK ({_VISIBLE})")
+    op.execute("GRANT UPDATE (next_charge_time) ON subscriptions TO imprest_app")
     op.execute(_SAMPLE)
