@@ -14,6 +14,7 @@ import pytest
 
 from imprest_server.core.ids import AccountId, TransactionId
 from imprest_server.core.money import nanos_of
+from imprest_server.db.embedded import EmbeddedPostgres
 from imprest_server.db.pool import read_pool
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger.queries import Queries
@@ -24,6 +25,7 @@ from imprest_server.pricing.model import ChargeModel, Price, PriceVersionId, Tie
 from imprest_server.pricing.operations import RerateUsage
 from imprest_server.pricing.service import PriceAdmin
 from tests.conftest import Database
+from tests.support.damage import damage
 from tests.support.lanes import TENANT, Lanes, running_lanes, usd
 from tests.support.ledger import expires_nothing
 from tests.support.prices import COST, SALE, Shop, shop_on, unit, units
@@ -241,3 +243,25 @@ async def test_an_interrupted_rerate_goes_on(desk: Desk) -> None:
     assert len(collected) == 4
     for name in ("ann", "bob"):
         assert desk.book(AccountId(name))["revenue"] == 9 * NANO
+
+
+DAMAGE = {
+    "cost corrections": ("UPDATE cost_adjustments SET cost = cost + {}", "1"),
+    "charge for re-rated usage": ("UPDATE rerated_lines SET price = price + {}", "1"),
+    "what line": ("UPDATE usage_lines SET price = price + {}", "1"),
+}
+
+
+@pytest.mark.parametrize("found", DAMAGE)
+async def test_verify_finds_what_was_changed(desk: Desk, pg_cluster: EmbeddedPostgres, found: str) -> None:
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    await desk.lanes.open("ann", "100")
+    await desk.charge(4)
+    await desk.rerate(await desk.shop.publish(sale, [unit("2", SECONDS)]))
+    await desk.rerate(await desk.shop.publish(cost, [unit("0.75", SECONDS)]))
+    change, amount = DAMAGE[found]
+    damage(desk.database, pg_cluster, change.format(amount))
+    report = await verify(desk.database.owner_dsn, all_differences=True)
+    assert any(difference.what.startswith(found) for difference in report.differences)
+    damage(desk.database, pg_cluster, change.format(f"-{amount}"))
