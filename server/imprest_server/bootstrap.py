@@ -31,6 +31,7 @@ from imprest_server.db.embedded import EmbeddedPostgres, has_cluster, running_ds
 from imprest_server.db.errors import DataDirError, UnsafeDatabaseError
 from imprest_server.db.safety import refuse_unsafe
 from imprest_server.garbage import collect_seldom
+from imprest_server.jobs.charge_subscriptions import ChargeSubscriptions
 from imprest_server.jobs.deliver_alerts import DeliverAlerts
 from imprest_server.jobs.expire_holds import ExpireHolds
 from imprest_server.jobs.repeat import repeat
@@ -39,8 +40,10 @@ from imprest_server.ledger.queries import Queries
 from imprest_server.ledger.store import Connection
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.engine import Engine
+from imprest_server.posting.rerates import Rerates
 from imprest_server.pricing.cache import PriceCache
 from imprest_server.pricing.meters import METERS
+from imprest_server.pricing.plans import PlanQueries
 from imprest_server.pricing.queries import PriceQueries
 from imprest_server.pricing.quotes import Quotes
 from imprest_server.pricing.service import PriceAdmin
@@ -179,9 +182,12 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
         stack.push_async_callback(engine.stop)
         connections = await stack.enter_async_context(pool.read_pool(dsn, **_timeouts(settings)))
         queries = Queries(connections, expire_due)
-        pricing = PricingService(
-            PriceAdmin(connections, prices), PriceQueries(connections), Quotes(connections, prices)
-        )
+        price_admin = PriceAdmin(connections, prices)
+        plans = PlanQueries(connections)
+        bulk = partial(engine.submit, bulk=True)
+        rerates = Rerates(connections, prices, price_admin, queries, bulk)
+        quotes = Quotes(connections, prices)
+        pricing = PricingService(price_admin, PriceQueries(connections), quotes, rerates, plans)
         alerts = BudgetQueries(connections)
         hub = AlertHub(alerts)
         admin = BudgetAdmin(connections, METERS.keys(), hub.wake)
@@ -189,6 +195,9 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
             sweeper = ExpireHolds(due_accounts, engine.submit)
             sweeping = repeat("expire_holds", sweeper.run_once, settings.sweep_interval_ms / 1000)
             await stack.enter_async_context(_in_background(sweeping))
+            charger = ChargeSubscriptions(TENANT, partial(plans.due, TENANT), partial(plans.set_next, TENANT), bulk)
+            charging = repeat("charge_subscriptions", charger.run_once, settings.sweep_interval_ms / 1000)
+            await stack.enter_async_context(_in_background(charging))
 
             async def prune_alerts() -> bool:
                 return await admin.prune_alerts(TENANT, timedelta(days=settings.alert_retention_days))

@@ -78,8 +78,9 @@ def names(descriptors: Iterable[MethodDescriptor]) -> list[str]:
 
 RPCS = {
     "PricingService": "ListMeters CreatePriceBook GetPriceBook ListPriceBooks ListPriceVersions PublishPrices"
-    " ImportPrices ListPrices AssignPriceBook SetOverride SetExchangeRate Quote",
-    "UsageService": "RecordUsage",
+    " ImportPrices ListPrices AssignPriceBook SetOverride SetExchangeRate Rerate CreatePlan ListPlans"
+    " Subscribe Unsubscribe ListSubscriptions Quote",
+    "UsageService": "RecordUsage TrueUpCost",
     "BudgetService": "SetBudget GetBudgetStatus ListBudgets DeleteBudget ResumeCalls BudgetAlerts ListAlerts"
     " AcknowledgeAlert CreateChannel UpdateChannel GetChannel ListChannels DeleteChannel RotateChannelSecret"
     " TestChannel ListDeliveries ResendDelivery",
@@ -130,6 +131,8 @@ CONTRACT = {
     "RefundRequest": "transaction_id reservation_id idempotency_key amount reason reverse_cost",
     "RefundResponse": "transaction balance refunded_total replayed",
     "RecordUsageRequest": "account_id idempotency_key call_id amount usage effective_time labels",
+    "TrueUpCostRequest": "transaction_id reservation_id idempotency_key cost reason",
+    "TrueUpCostResponse": "transaction balance difference replayed",
     "RecordUsageResponse": "balance charge transaction_id replayed",
     "UsageReport": "lines start_time end_time labels",
     "UsageLine": "line_id meter provider model quantity destination operation labels",
@@ -169,6 +172,8 @@ ONEOFS = {
     ("RecordUsageRequest", "usage"),
     ("RefundRequest", "transaction_id"),
     ("RefundRequest", "reservation_id"),
+    ("TrueUpCostRequest", "transaction_id"),
+    ("TrueUpCostRequest", "reservation_id"),
     ("GetTrialBalanceRequest", "account_id"),
     ("Price", "margin_percent"),
     ("Price", "markup"),
@@ -288,6 +293,7 @@ AMOUNTS = words(
     amount min_amount new_total used_so_far captured absorbed wallet held available receivable credit_limit
     max_overrun low_balance_threshold wallet_after charged from_hold from_available provider_cost payment_fee
     refunded_total debit_balance credit_balance total_debits total_credits price cost margin spent remaining limit
+    difference price_before price_after cost_before cost_after
     """
 )
 #: A message elsewhere; in an alert all that it knows of the balance is one amount.

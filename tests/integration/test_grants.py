@@ -13,8 +13,16 @@ from tests.conftest import Database
 from tests.support.postgres import database_of
 from tests.support.seed import seed
 
-JOURNAL = ("transactions", "postings", "refunds", "operations", "usage_lines")
-PRICES = ("price_books", "price_versions", "prices", "price_assignments", "exchange_rates")
+JOURNAL = ("transactions", "postings", "refunds", "operations", "usage_lines", "cost_adjustments", "rerated_lines")
+PRICES = (
+    "price_books",
+    "price_versions",
+    "prices",
+    "price_assignments",
+    "exchange_rates",
+    "plans",
+    "subscription_ends",
+)
 BUDGETS = ("budgets",)
 ALERTS = ("alerts", "alert_acknowledgements")
 APPEND_ONLY = (*JOURNAL, *PRICES, *BUDGETS, *ALERTS)
@@ -27,6 +35,7 @@ GRANTED = {
     **dict.fromkeys(ALERTS, ("SELECT", "INSERT", "DELETE")),
     **dict.fromkeys(CHANGING, ("SELECT", "INSERT", "UPDATE")),
     **dict.fromkeys(CHANNELS, ("SELECT", "INSERT", "UPDATE", "DELETE")),
+    "subscriptions": ("SELECT", "INSERT"),
     "tenants": ("SELECT",),
     "alembic_version": ("SELECT",),
 }
@@ -90,6 +99,7 @@ def test_exactly_what_is_granted(owner: psycopg.Connection) -> None:
         [list(GRANTED)],
     )
     assert sorted(columns.fetchall()) == [
+        ("subscriptions", "next_charge_time", "{imprest_app=w/imprest_owner}"),
         ("tenants", "budget_epoch", "{imprest_app=w/imprest_owner}"),
         ("tenants", "price_epoch", "{imprest_app=w/imprest_owner}"),
     ]
@@ -265,6 +275,10 @@ def test_foreign_keys_work_and_do_not_leak(app: psycopg.Connection) -> None:
         ("UPDATE prices SET markup = 1, margin_percent = 1", "ck_prices_derived"),
         ("UPDATE price_assignments SET side = ''", "ck_price_assignments_side"),
         ("UPDATE price_assignments SET epoch = 0", "ck_price_assignments_epoch"),
+        ("UPDATE cost_adjustments SET cost = 0", "ck_cost_adjustments_cost"),
+        ("UPDATE rerated_lines SET number = 0", "ck_rerated_lines_number"),
+        ("UPDATE rerated_lines SET price = -1", "ck_rerated_lines_amounts"),
+        ("UPDATE subscriptions SET epoch = 0", "ck_subscriptions_epoch"),
         ("UPDATE exchange_rates SET rate = 0", "ck_exchange_rates_rate"),
         ("UPDATE exchange_rates SET epoch = 0", "ck_exchange_rates_epoch"),
         ("UPDATE tenants SET budget_epoch = -1", "ck_tenants_budget_epoch"),

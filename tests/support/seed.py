@@ -50,6 +50,10 @@ INSERT INTO refunds (tenant_id, captured_transaction_id, refund_transaction_id, 
 SELECT tenant_id, transaction_id, transaction_id, account_id, 'REFUND', 1, 0
 FROM transactions WHERE tenant_id = %(tenant)s;
 
+INSERT INTO cost_adjustments (tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost)
+SELECT tenant_id, transaction_id, transaction_id, account_id, 1
+FROM transactions WHERE tenant_id = %(tenant)s;
+
 INSERT INTO usage_lines (
     tenant_id, account_id, call_id, line_id, seq, meter, provider, model, quantity, destination, operation, labels,
     price, cost, exact_price, exact_cost, price_version_id, match, start_time, create_time
@@ -58,6 +62,14 @@ SELECT
     tenant_id, account_id, 'call ' || seq, 'l1', seq, 'llm.input_tokens', '', '', 1, '', '', '{}', 1, 1, 1, 1,
     md5(tenant_id || 'ver1/1')::uuid, '', now(), now()
 FROM transactions WHERE tenant_id = %(tenant)s;
+
+INSERT INTO rerated_lines (
+    tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
+    exact_price, exact_cost, price_version_id, match, create_time
+)
+SELECT
+    tenant_id, account_id, call_id, line_id, 1, seq, seq, 1, 1, 1, 1, 1, 1, price_version_id, '', now()
+FROM usage_lines WHERE tenant_id = %(tenant)s;
 
 INSERT INTO usage_counters (
     tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity
@@ -136,6 +148,22 @@ INSERT INTO alert_deliveries (
 )
 SELECT tenant_id, 'channel', sequence, 'PENDING', 0, 12, now(), now(), ''
 FROM alerts WHERE tenant_id = %(tenant)s;
+INSERT INTO plans (tenant_id, plan_id, display_name, currency_code, price_book_id, lines, create_time)
+SELECT tenant_id, 'plan ' || account_id, '', 'USD', price_book_id, '[]', now()
+FROM price_books WHERE tenant_id = %(tenant)s;
+
+INSERT INTO subscriptions (
+    tenant_id, subscription_id, account_id, plan_id, price_book_id, lines, start_time, epoch, create_time,
+    next_charge_time
+)
+SELECT
+    b.tenant_id, 'sub ' || b.account_id || '/' || n, b.account_id, 'plan ' || b.account_id, b.price_book_id, '[]',
+    now(), (b.epoch - 1) * %(each)s + n, now(), now()
+FROM price_books AS b, generate_series(1, %(each)s) AS n
+WHERE b.tenant_id = %(tenant)s;
+
+INSERT INTO subscription_ends (tenant_id, epoch, subscription_id, end_time, create_time)
+SELECT tenant_id, epoch, subscription_id, now(), now() FROM subscriptions WHERE tenant_id = %(tenant)s;
 """
 
 

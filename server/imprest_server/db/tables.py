@@ -87,6 +87,8 @@ _KINDS = (
     "CHARGE",
     "USAGE",
     "REFUND",
+    "TRUE_UP",
+    "RERATE",
     "UPDATE_ACCOUNT",
     "CLOSE",
 )
@@ -324,11 +326,38 @@ refunds = Table(
         ["transactions.tenant_id", "transactions.transaction_id"],
         name="fk_refunds_refund",
     ),
-    CheckConstraint(_values("kind", "REFUND", "LATE_COMMIT"), name="ck_refunds_kind"),
+    CheckConstraint(_values("kind", "REFUND", "LATE_COMMIT", "RERATE"), name="ck_refunds_kind"),
     CheckConstraint("amount >= 0 AND (amount > 0 OR cost > 0)", name="ck_refunds_amount"),
     CheckConstraint("cost >= 0", name="ck_refunds_cost"),
     # queries.sql get_transaction; verify.sql allocations
     Index("ix_refunds_refund", "tenant_id", "refund_transaction_id"),
+)
+
+cost_adjustments = Table(
+    "cost_adjustments",
+    metadata,
+    _required("tenant_id", Text),
+    _required("captured_transaction_id", Uuid),
+    _required("adjusting_transaction_id", Uuid),
+    _required("account_id", Text),
+    _money("cost"),
+    # store.sql load_captures, load_captures_to_refund; verify.sql
+    PrimaryKeyConstraint(
+        "tenant_id", "captured_transaction_id", "adjusting_transaction_id", name="pk_cost_adjustments"
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "captured_transaction_id"],
+        ["transactions.tenant_id", "transactions.transaction_id"],
+        name="fk_cost_adjustments_captured",
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "adjusting_transaction_id"],
+        ["transactions.tenant_id", "transactions.transaction_id"],
+        name="fk_cost_adjustments_adjusting",
+    ),
+    CheckConstraint("cost <> 0", name="ck_cost_adjustments_cost"),
+    # verify.sql corrections
+    Index("ix_cost_adjustments_adjusting", "tenant_id", "adjusting_transaction_id"),
 )
 
 operations = Table(
@@ -542,6 +571,48 @@ usage_lines = Table(
         "seq",
         postgresql_where=text("seq IS NOT NULL"),
     ),
+)
+
+rerated_lines = Table(
+    "rerated_lines",
+    metadata,
+    _required("tenant_id", Text),
+    _required("account_id", Text),
+    _required("call_id", Text),
+    _required("line_id", Text),
+    # 1, 2, 3, … for each line.
+    _required("number", BigInteger),
+    # Of the transaction that posted the line, and of the one that posted the difference; NULL: nothing to post.
+    _required("captured_seq", BigInteger),
+    Column("seq", BigInteger),
+    _money("price_before"),
+    _money("cost_before"),
+    _money("price"),
+    _money("cost"),
+    _decimal("exact_price"),
+    _decimal("exact_cost"),
+    _required("price_version_id", Uuid),
+    Column("cost_version_id", Uuid),
+    _required("match", Text),
+    _time("create_time"),
+    # ledger store.sql load_line_amounts
+    PrimaryKeyConstraint("tenant_id", "account_id", "call_id", "line_id", "number", name="pk_rerated_lines"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id", "call_id", "line_id"],
+        ["usage_lines.tenant_id", "usage_lines.account_id", "usage_lines.call_id", "usage_lines.line_id"],
+        name="fk_rerated_lines_line",
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id", "seq"],
+        ["transactions.tenant_id", "transactions.account_id", "transactions.seq"],
+        name="fk_rerated_lines_transaction",
+    ),
+    CheckConstraint("number > 0", name="ck_rerated_lines_number"),
+    CheckConstraint(
+        "price >= 0 AND cost >= 0 AND exact_price >= 0 AND exact_cost >= 0", name="ck_rerated_lines_amounts"
+    ),
+    # ledger store.sql load_rerates; verify.sql
+    Index("ix_rerated_lines_captured", "tenant_id", "account_id", "captured_seq"),
 )
 
 usage_counters = Table(
@@ -814,4 +885,63 @@ alert_deliveries = Table(
         postgresql_where=text("state = 'PENDING'"),
     ),
     postgresql_with={"fillfactor": 70},
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    _required("tenant_id", Text),
+    _required("plan_id", Text),
+    _required("display_name", Text),
+    _required("currency_code", Text),
+    _required("price_book_id", Text),
+    _required("lines", JSONB),
+    _time("create_time"),
+    PrimaryKeyConstraint("tenant_id", "plan_id", name="pk_plans"),
+    ForeignKeyConstraint(
+        ["tenant_id", "price_book_id"], ["price_books.tenant_id", "price_books.price_book_id"], name="fk_plans_book"
+    ),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _required("tenant_id", Text),
+    _required("subscription_id", Text),
+    _required("account_id", Text),
+    Column("plan_id", Text),
+    Column("price_book_id", Text),
+    _required("lines", JSONB),
+    _time("start_time"),
+    _required("epoch", BigInteger),
+    _time("create_time"),
+    # When the first month begins that is not known to be charged; NULL: there is none. The only column that changes.
+    _time("next_charge_time", nullable=True),
+    PrimaryKeyConstraint("tenant_id", "subscription_id", name="pk_subscriptions"),
+    UniqueConstraint("tenant_id", "epoch", name="uq_subscriptions_epoch"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_subscriptions_account"
+    ),
+    ForeignKeyConstraint(["tenant_id", "plan_id"], ["plans.tenant_id", "plans.plan_id"], name="fk_subscriptions_plan"),
+    CheckConstraint("epoch > 0", name="ck_subscriptions_epoch"),
+    # pricing store.sql due_subscriptions
+    Index("ix_subscriptions_due", "tenant_id", "next_charge_time"),
+)
+
+subscription_ends = Table(
+    "subscription_ends",
+    metadata,
+    _required("tenant_id", Text),
+    _required("epoch", BigInteger),
+    _required("subscription_id", Text),
+    _time("end_time"),
+    _time("create_time"),
+    PrimaryKeyConstraint("tenant_id", "epoch", name="pk_subscription_ends"),
+    ForeignKeyConstraint(
+        ["tenant_id", "subscription_id"],
+        ["subscriptions.tenant_id", "subscriptions.subscription_id"],
+        name="fk_subscription_ends_subscription",
+    ),
+    # pricing store.sql list_subscriptions, due_subscriptions
+    Index("ix_subscription_ends_subscription", "tenant_id", "subscription_id", "epoch"),
 )

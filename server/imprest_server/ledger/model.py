@@ -71,8 +71,23 @@ class TransactionKind(StrEnum):
     CHARGE = "CHARGE"
     USAGE = "USAGE"
     REFUND = "REFUND"
+    TRUE_UP = "TRUE_UP"
+    RERATE = "RERATE"
     UPDATE_ACCOUNT = "UPDATE_ACCOUNT"
     CLOSE = "CLOSE"
+
+
+#: Kinds of transactions that charge for usage: what they charged can be given back, what they cost us corrected.
+CAPTURES = frozenset(
+    {
+        TransactionKind.COMMIT,
+        TransactionKind.LATE_COMMIT,
+        TransactionKind.EXPIRE,
+        TransactionKind.CHARGE,
+        TransactionKind.USAGE,
+        TransactionKind.RERATE,
+    }
+)
 
 
 @value
@@ -170,8 +185,8 @@ class ProvisionalCapture:
     """What an expiry charged, kept until a late commit decides anew.
 
     `hold` is what the hold had left when it expired, `charged` what the customer paid or owes for it,
-    `absorbed` what became OVERRUN_LOSS, `cost` what became PROVIDER_COST; `transaction_id` is None when the customer
-    was charged nothing.
+    `absorbed` what became OVERRUN_LOSS, `cost` what became PROVIDER_COST; `transaction_id` is None when both
+    the customer was charged nothing and it cost nothing.
     """
 
     hold: int
@@ -276,11 +291,11 @@ class Transaction:
 
 @value
 class Capture:
-    """A transaction that charged the customer, as refunds see it.
+    """A transaction that charged for usage, as refunds and true-ups see it.
 
-    `charged` is what was paid or is owed by it, less what a late commit returned; `refunded` is what Refunds
-    have given back of that. `cost` and `cost_reversed` are the provider's side of the same. `create_time` and `labels`
-    are the transaction's.
+    `charged` is what was paid or is owed by it, less what a late commit or re-rates returned; `refunded` is what
+    Refunds have given back of that. `cost`, true-ups included, and `cost_reversed` are the provider's side of the same.
+    `create_time` and `labels` are the transaction's.
     """
 
     account_id: AccountId
@@ -300,10 +315,15 @@ class Capture:
         """What is left to give back."""
         return self.charged - self.refunded
 
+    @property
+    def net_cost(self) -> int:
+        """What the provider gets for it now."""
+        return self.cost - self.cost_reversed
+
 
 @value
 class RefundAllocation:
-    """How much of one captured transaction one later transaction, of `kind` REFUND or LATE_COMMIT, gave back.
+    """How much of one captured transaction one later transaction gave back: a REFUND, LATE_COMMIT or RERATE.
 
     `amount` went to the customer; `cost` is how much less the provider gets. One of the two may be 0.
     """
@@ -314,6 +334,17 @@ class RefundAllocation:
     captured_transaction_id: TransactionId
     kind: TransactionKind
     amount: int
+    cost: int
+
+
+@value
+class CostAdjustment:
+    """By how much, up or down, a later transaction corrected the provider cost of one captured transaction."""
+
+    tenant_id: TenantId
+    account_id: AccountId
+    captured_transaction_id: TransactionId
+    adjusting_transaction_id: TransactionId
     cost: int
 
 

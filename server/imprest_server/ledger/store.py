@@ -21,13 +21,13 @@ from psycopg import AsyncConnection, AsyncCursor
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId, uuid7
 from imprest_server.core.money import nanos_of
 from imprest_server.core.usage import MeterAmount
-from imprest_server.db.arrays import array, optional_numeric, text, timestamp, uuid
+from imprest_server.db.arrays import array, integer, optional_numeric, text, timestamp, uuid
 from imprest_server.db.pool import tenants_setting
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.ledger.columns import rows_to_write
-from imprest_server.ledger.model import Capture, Reservation, TransactionKind
+from imprest_server.ledger.model import CAPTURES, Capture, Reservation, TransactionKind
 from imprest_server.ledger.operations import OperationKind, StoredOperation
-from imprest_server.ledger.rating import CounterKey
+from imprest_server.ledger.rating import CounterKey, LineAmounts
 from imprest_server.ledger.rows import RESERVATION_WIDTH, account_of, book_of, reservation_of, usage_line_of
 from imprest_server.ledger.working_set import (
     Ledger,
@@ -53,12 +53,14 @@ class Wanted:
     """The keys of all that a batch names, without duplicates: what to lock and load.
 
     `captures_of` and `captures` are the reservations and transactions whose captures a refund may give back,
-    `expiries_of` the reservations of whose expiry's capture a late commit may; their accounts are locked like those
-    of `reservations`. With each of `captures_of` stands how many nanos are to be refunded, None for all.
+    `expiries_of` the reservations of whose expiry's capture a late commit may, `costs_of` those whose captures' cost is
+    corrected; their accounts are locked like those of `reservations`. With each of `captures_of` stands how many nanos
+    are to be refunded, None for all.
 
     Usage: `lines` and `lines_of` are lines with ids of their own, of calls and of reservations; `counters` and
     `counters_of` are the accounts, named or of reservations, whose months are looked at, with an instant in the month
-    (None: now); `counts_of` are the reservations whose own part of that matters.
+    (None: now); `counts_of` are the reservations whose own part of that matters. `rerated` are the transactions whose
+    lines are re-rated.
     """
 
     tenants: set[TenantId] = field(default_factory=set[TenantId])
@@ -66,6 +68,7 @@ class Wanted:
     reservations: set[ReservationKey] = field(default_factory=set[ReservationKey])
     captures_of: dict[ReservationKey, int | None] = field(default_factory=dict[ReservationKey, int | None])
     expiries_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
+    costs_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
     captures: set[TransactionKey] = field(default_factory=set[TransactionKey])
     operations: set[OperationScope] = field(default_factory=set[OperationScope])
     external_references: set[ReferenceScope] = field(default_factory=set[ReferenceScope])
@@ -78,6 +81,9 @@ class Wanted:
         default_factory=set[tuple[TenantId, ReservationId, datetime | None]]
     )
     counts_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
+    rerated: set[tuple[TenantId, AccountId, int, TransactionId]] = field(
+        default_factory=set[tuple[TenantId, AccountId, int, TransactionId]]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +162,18 @@ async def load(
     if wanted.counts_of:
         counts = await run("load_usage_counts", _columns(wanted.counts_of, "tenants", "reservations"))
 
+    amounts = rerates = None
+    if wanted.rerated:
+        rerated = {
+            "tenants": array(text(tenant) for tenant, *_ in wanted.rerated),
+            "accounts": array(text(account) for _, account, *_ in wanted.rerated),
+            "seqs": array(integer(seq) for _, _, seq, _ in wanted.rerated),
+        }
+        amounts = await run("load_line_amounts", rerated)
+        rerates = await run(
+            "load_rerates", {**rerated, "transactions": array(uuid(captured) for *_, captured in wanted.rerated)}
+        )
+
     locked_rows = await locks.fetchall()
     lock_wait_s = time.monotonic() - sent
     ledger = Ledger(terms)
@@ -195,9 +213,24 @@ async def load(
     due_holds = [_with_estimate(row, row[-1]) for row in await due.fetchall() if (row[0], row[2]) in locked]
     for reservation in due_holds:
         ledger.reservations[reservation.tenant_id, reservation.reservation_id] = reservation
+    if amounts is not None:
+        for tenant, account_id, call_id, line_id, number, price, cost in await amounts.fetchall():
+            now_costs = LineAmounts(number, nanos_of(price), nanos_of(cost))
+            ledger.line_amounts[tenant, account_id, call_id, line_id] = now_costs
+    if rerates is not None:
+        for tenant, captured, rerate in await rerates.fetchall():
+            ledger.rerates_of[tenant, captured].append(rerate)
     captures = to_refund = None
-    if by_id := wanted.captures | _captures_of_expiries(ledger, wanted.expiries_of):
-        captures = await run("load_captures", _columns(by_id, "transaction_tenants", "transactions"))
+    by_id = wanted.captures | _captures_of_expiries(ledger, wanted.expiries_of)
+    by_id |= {(key[0], rerate) for key, found in ledger.rerates_of.items() for rerate in found}
+    if by_id or wanted.costs_of:
+        captures = await run(
+            "load_captures",
+            {
+                **_columns(by_id, "transaction_tenants", "transactions"),
+                **_columns(wanted.costs_of, "costed_tenants", "costed"),
+            },
+        )
     if wanted.captures_of:
         to_refund = await run(
             "load_captures_to_refund",
@@ -288,11 +321,11 @@ def _with_estimate(row: tuple[Any, ...], estimate: list[list[str]] | None) -> Re
 
 
 def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
-    tenant, transaction_id, account_id, seq, reservation_id, call_id, charged, cost, *more = row
-    *given_back, create_time, labels = more
-    returned, refunded, cost_returned, cost_reversed = map(nanos_of, given_back)
+    tenant, transaction_id, account_id, seq, reservation_id, call_id, kind, charged, cost, *more = row
+    *later, create_time, labels = more
+    returned, refunded, cost_returned, cost_reversed, cost_corrected = map(nanos_of, later)
     ledger.transaction_accounts[tenant, transaction_id] = AccountId(account_id)
-    if charged:  # also when all of it was returned or refunded
+    if kind in CAPTURES:
         ledger.add_capture(
             tenant,
             Capture(
@@ -305,7 +338,7 @@ def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
                 refunded=refunded,
                 create_time=create_time,
                 labels=labels,
-                cost=nanos_of(cost) - cost_returned,
+                cost=nanos_of(cost) - cost_returned + cost_corrected,
                 cost_reversed=cost_reversed,
             ),
         )

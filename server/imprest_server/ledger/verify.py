@@ -140,6 +140,7 @@ class _Verifier:
                 await self._check_books(plan)
                 await self._check_reservations(plan.rows)
                 await self._check_counters(plan.rows)
+                await self._check_rerates(plan.rows)
                 if self._has_enough:
                     break
                 if plan.last is not None:
@@ -229,7 +230,9 @@ class _Verifier:
                 transaction,
                 reservation_account,
                 journal.allocations.get((tenant, account, seq), ()),
+                journal.corrections.get((tenant, account, seq), ()),
                 journal.usage.get((tenant, account, seq)),
+                journal.rerated.get((tenant, account, seq)),
             )
             self.report.transactions += 1
             self.report.postings += len(transaction.postings)
@@ -255,6 +258,12 @@ class _Verifier:
             what = f"counter of {side} {meter} in {month:%Y-%m}"
             self._note([Difference(tenant, account, None, what, format_decimal(expected), format_decimal(found))])
 
+    async def _check_rerates(self, rows: Range) -> None:
+        """Each re-rate of a line goes on from the one before, or from what was posted."""
+        for tenant, account, seq, line, expected, found in await self._rows(rows, "rerated_chains"):
+            what = f"what line {line} cost before it was re-rated"
+            self._note([Difference(tenant, account, seq, what, str(expected), str(found))])
+
     async def _check_clearing(self) -> None:
         """What left one book of a tenant by CLEARING has reached another."""
         for tenant, currency_code, total in await self._rows(self._scope, "clearing"):
@@ -266,7 +275,11 @@ class _Verifier:
 
     async def _read_journal(self, rows: Range) -> Journal:
         return journal_of(
-            await self._rows(rows, "journal"), await self._rows(rows, "allocations"), await self._rows(rows, "usage")
+            await self._rows(rows, "journal"),
+            await self._rows(rows, "allocations"),
+            await self._rows(rows, "corrections"),
+            await self._rows(rows, "usage"),
+            await self._rows(rows, "rerated"),
         )
 
     async def _rows(self, rows: Range, block: str, **parameters: Any) -> list[TupleRow]:

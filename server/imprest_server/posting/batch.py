@@ -132,6 +132,23 @@ def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
                 wanted.captures_of[key] = None if before is None or op.amount is None else before + op.amount.nanos
             if op.transaction_id is not None:
                 wanted.captures.add((tenant, op.transaction_id))
+        case ops.TrueUpCost():
+            if op.reservation_id is not None:
+                wanted.reservations.add((tenant, op.reservation_id))
+                wanted.costs_of.add((tenant, op.reservation_id))
+            if op.transaction_id is not None:
+                wanted.captures.add((tenant, op.transaction_id))
+        case ops.ChargeSubscription():
+            wanted.accounts.add((tenant, op.account_id))
+            wanted.counters.add((tenant, op.account_id, op.usage.start_time))
+            wanted.lines.update((tenant, op.account_id, op.call_id, line.line_id) for line in op.usage.lines)
+        case ops.Rerate():
+            wanted.accounts.add((tenant, op.account_id))
+            wanted.captures.add((tenant, op.transaction_id))
+            wanted.rerated.add((tenant, op.account_id, op.seq, op.transaction_id))
+            if op.reservation_id is not None:
+                wanted.reservations.add((tenant, op.reservation_id))
+                wanted.expiries_of.add((tenant, op.reservation_id))
         case ops.UpdateAccount() | ops.FreezeAccount() | ops.UnfreezeAccount() | ops.CloseAccount():
             wanted.accounts.add((tenant, op.account_id))
         case ops.Reserve():

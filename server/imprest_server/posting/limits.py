@@ -215,6 +215,8 @@ def _spenders(ledger: Ledger, operations: Iterable[Operation]) -> Mapping[Tenant
     for op in operations:
         if isinstance(op, ops.Reserve | ops.Charge | ops.RecordUsage):
             add(op.tenant_id, op.account_id, op.labels)
+        elif isinstance(op, ops.ChargeSubscription):
+            add(op.tenant_id, op.account_id, None)
     for reservation in ledger.reservations.values():
         add(reservation.tenant_id, reservation.account_id, reservation.labels)
     for (tenant_id, _), capture in ledger.captures.items():

@@ -56,6 +56,9 @@ from imprest_server.db.pool import ReadPool
 
 #: How long webhooks are signed with the old secret, too, after a rotation.
 BOTH_SECRETS_FOR = timedelta(hours=24)
+#: Most bytes of a channel or a delivery in a reply: its texts at their longest, four bytes a character.
+_CHANNEL_BYTES = 40_000
+_DELIVERY_BYTES = 2_000
 # Each failure means that a twin with the same key has succeeded.
 _ATTEMPTS = 3
 
@@ -238,7 +241,7 @@ class ChannelAdmin:
         after = decode_token(page_token, scope, str) or ""
         async with transaction(self._pool, tenant_id) as conn:
             found = await store.list_channels(conn, tenant_id, after, limit + 1)
-        return cut_page(found, limit, scope, lambda channel: channel.channel_id)
+        return cut_page(found, limit, scope, lambda channel: channel.channel_id, lambda _: _CHANNEL_BYTES)
 
     async def list_deliveries(
         self,
@@ -254,7 +257,7 @@ class ChannelAdmin:
         before = decode_token(page_token, scope, _place)
         async with transaction(self._pool, tenant_id) as conn:
             found = await store.list_deliveries(conn, tenant_id, channel_id, state, before, limit + 1)
-        return cut_page(found, limit, scope, lambda delivery: f"{delivery.sequence}/{delivery.channel_id}")
+        return cut_page(found, limit, scope, lambda d: f"{d.sequence}/{d.channel_id}", lambda _: _DELIVERY_BYTES)
 
     # ── once per key ─────────────────────────────────────────────────────────────────────────────────
 

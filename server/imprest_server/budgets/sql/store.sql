@@ -226,8 +226,8 @@ WHERE
     AND a.currency_code = %(currency)s
 
 -- name: sum_spent
--- What transactions written from `from` to before `to` have charged and cost, less what they gave back of those written
--- since `period_start`. The scope is one_account or all_accounts.
+-- What transactions written from `from` to before `to` have charged and cost, less what they gave back, and by what they
+-- lowered the cost, of those written since `period_start`. The scope is one_account or all_accounts.
 WITH written AS (
     SELECT t.tenant_id, t.account_id, t.seq, t.transaction_id, t.kind, t.labels
     FROM ({scope}) AS scope
@@ -258,10 +258,19 @@ FROM (
     SELECT - returned.amount, - returned.cost
     FROM written
     CROSS JOIN LATERAL (
-        SELECT tenant_id, captured_transaction_id, amount, cost
-        FROM refunds
-        WHERE tenant_id = written.tenant_id AND refund_transaction_id = written.transaction_id
-        OFFSET 0
+        (
+            SELECT tenant_id, captured_transaction_id, amount, cost
+            FROM refunds
+            WHERE tenant_id = written.tenant_id AND refund_transaction_id = written.transaction_id
+            OFFSET 0
+        )
+        UNION ALL
+        (
+            SELECT tenant_id, captured_transaction_id, 0, - cost
+            FROM cost_adjustments
+            WHERE tenant_id = written.tenant_id AND adjusting_transaction_id = written.transaction_id AND cost < 0
+            OFFSET 0
+        )
     ) AS returned
     CROSS JOIN LATERAL (
         SELECT create_time, labels
@@ -270,7 +279,7 @@ FROM (
         LIMIT 1
     ) AS captured
     WHERE
-        written.kind IN ('REFUND', 'LATE_COMMIT')
+        written.kind IN ('REFUND', 'LATE_COMMIT', 'RERATE', 'TRUE_UP')
         AND captured.create_time >= coalesce(%(period_start)s::timestamptz, '-infinity')
         AND (%(label_key)s::text IS NULL OR captured.labels ->> %(label_key)s::text = %(label_value)s::text)
 ) AS moved (charged, cost)

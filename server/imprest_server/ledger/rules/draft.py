@@ -16,6 +16,7 @@ from imprest_server.ledger.chart import apply_posting
 from imprest_server.ledger.hashing import chain
 from imprest_server.ledger.limits import Event, EventKind
 from imprest_server.ledger.model import (
+    CAPTURES,
     Account,
     Balance,
     Book,
@@ -167,13 +168,13 @@ class Draft:
         return replace(transaction, chain_hash=book.chain_hash)
 
     def _note_capture(self, transaction: Transaction) -> None:
-        """What charged the customer can be refunded later, also by a later operation of the same batch."""
+        """What charged for usage can be refunded or corrected later, also by a later operation of the same batch."""
         charged = sum(
             p.amount
             for p in transaction.postings
             if p.credit is Code.REVENUE and p.debit in (Code.WALLET, Code.RECEIVABLE)
         )
-        if charged:
+        if transaction.kind in CAPTURES:
             self._ledger.add_capture(
                 transaction.tenant_id,
                 Capture(
@@ -186,7 +187,9 @@ class Draft:
                     refunded=0,
                     create_time=transaction.create_time,
                     labels=transaction.labels,
-                    cost=sum(p.amount for p in transaction.postings if p.debit is Code.PROVIDER_COST),
+                    cost=0
+                    if transaction.kind is TransactionKind.RERATE
+                    else sum(p.amount for p in transaction.postings if p.debit is Code.PROVIDER_COST),
                 ),
             )
         else:

@@ -85,7 +85,7 @@ def _expire_charging(
             hold=reservation.remaining,
             charged=charge.charged,
             absorbed=charge.absorbed,
-            transaction_id=transaction_id if charge.charged else None,
+            transaction_id=transaction_id if charge.charged or cost else None,
             cost=cost,
         ),
     )

@@ -8,7 +8,15 @@ from collections.abc import Iterable
 from imprest_server.core.errors import ImprestError
 from imprest_server.core.usage import MeterAmount
 from imprest_server.ledger.limits import Event, EventKind, Movement
-from imprest_server.ledger.model import Account, ChargeBreakdown, Labels, RefundAllocation, Reservation
+from imprest_server.ledger.model import (
+    Account,
+    Capture,
+    ChargeBreakdown,
+    CostAdjustment,
+    Labels,
+    RefundAllocation,
+    Reservation,
+)
 from imprest_server.ledger.rating import PricedLine
 from imprest_server.ledger.rules.draft import Draft
 from imprest_server.ledger.rules.usage import Captured
@@ -76,20 +84,19 @@ def count_charge(
 
 def count_given_back(ledger: Ledger, account: Account, allocations: Iterable[RefundAllocation]) -> None:
     """Count what was given back, where it was charged: under the labels of that transaction, and in its period."""
-    if ledger.limits is None:
-        return
     for allocation in allocations:
         capture = ledger.captures[allocation.tenant_id, allocation.captured_transaction_id]
-        _count(
-            ledger,
-            Movement(
-                account=account,
-                labels=capture.labels,
-                charged=-allocation.amount,
-                cost=-allocation.cost,
-                charged_time=capture.create_time,
-            ),
-        )
+        _count_less(ledger, account, capture, allocation.amount, allocation.cost)
+
+
+def count_cost_adjustments(ledger: Ledger, account: Account, adjustments: Iterable[CostAdjustment]) -> None:
+    """Count corrections of cost: what costs more now, what cost less where it was charged."""
+    for adjustment in adjustments:
+        capture = ledger.captures[adjustment.tenant_id, adjustment.captured_transaction_id]
+        if adjustment.cost < 0:
+            _count_less(ledger, account, capture, 0, -adjustment.cost)
+        elif ledger.limits is not None:
+            _count(ledger, Movement(account=account, labels=capture.labels, cost=adjustment.cost))
 
 
 def note(ledger: Ledger, draft: Draft, kind: EventKind, amount: int, reservation: Reservation | None = None) -> None:
@@ -112,6 +119,20 @@ def estimate_of(lines: Iterable[PricedLine]) -> tuple[MeterAmount, ...]:
 
 def _usage(used: Captured | None) -> tuple[MeterAmount, ...]:
     return estimate_of(used.new) if used else ()
+
+
+def _count_less(ledger: Ledger, account: Account, capture: Capture, charged: int, cost: int) -> None:
+    if ledger.limits is not None:
+        _count(
+            ledger,
+            Movement(
+                account=account,
+                labels=capture.labels,
+                charged=-charged,
+                cost=-cost,
+                charged_time=capture.create_time,
+            ),
+        )
 
 
 def _count(ledger: Ledger, movement: Movement) -> None:
