@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from imprest_server.budgets.model import Alert, BudgetBasis, BudgetId, StoredAlert
@@ -452,3 +453,28 @@ async def test_alerts_wake_the_stream_after_they_are_committed(world: World) -> 
         await house.do(ops.RecordUsage, account_id="a", amount=12, idempotency_key="u")
         await house.do(ops.AddCredit, account_id="a", amount=12, idempotency_key="c")
         assert woken == [TENANT]
+
+
+async def test_verify_finds_counters_and_alerts_that_are_not_right(world: World) -> None:
+    await world.open("a", credit=100)
+    await world.desk.set("b", 10)
+    await world.do(ops.Charge, account_id="a", amount=10)
+    await world.reserve("a", 2)
+
+    async def found(damage: str) -> list[str]:
+        with psycopg.connect(world.database.owner_dsn) as connection:
+            connection.execute(damage)
+        report = await verify(world.database.owner_dsn, all_differences=True, beside=differences)
+        return [str(difference) for difference in report.differences]
+
+    spent = "tenant default: spent of budget b: expected 10, found 11"
+    held = "tenant default: held of budget b: expected 2, found 0"
+    assert await found("UPDATE budget_counters SET spent = spent + 1") == [spent]
+    assert await found("UPDATE budget_counters SET held = 0") == [spent, held]
+    assert await found("UPDATE budget_counters SET spent = 10, held = 2") == []
+    gap = await found("DELETE FROM alerts WHERE sequence = 2")
+    assert gap == ["tenant default: alerts: expected all from 1 to 3, found 2 from 1 to 3"]
+    await found("UPDATE alert_heads SET pruned_sequence = 2")
+    assert await found("DELETE FROM alerts WHERE sequence = 1") == []
+    assert await found("UPDATE alert_heads SET last_sequence = 4") != []
+    await found("UPDATE alert_heads SET last_sequence = 3")

@@ -24,6 +24,7 @@ def test_defaults() -> None:
     assert settings.listen == "127.0.0.1:7400"
     assert settings.data_dir == default_data_dir()
     assert settings.workers == 1
+    assert settings.low_balance_cooldown_s == 3_600
     assert (settings.default_hold_ttl_s, settings.late_commit_window_s, settings.batch_max) == (900, 604_800, 250)
 
 

@@ -30,12 +30,15 @@ class BudgetSet:
                 self._of_label[budget.scope.label].append(budget)
             else:
                 self._of_tenant.append(budget)
+        self._of_tenant.sort(key=lambda budget: budget.budget_id)
 
     def matching(self, accounts: Iterable[AccountId], label_sets: Iterable[Mapping[str, str]]) -> list[Budget]:
         """The budgets that may count what these accounts do under these labels, in the order of their ids.
 
         Of any of the accounts, or of any of the label sets, or of the whole tenant; currency is not looked at.
         """
+        if not self._of_account and not self._of_label:
+            return self._of_tenant
         found = {budget.budget_id: budget for budget in self._of_tenant}
         if self._of_account:
             found |= {b.budget_id: b for account_id in accounts for b in self._of_account.get(account_id, ())}

@@ -16,6 +16,7 @@ from uuid import UUID
 from imprest_server.core.ids import AccountId, TenantId
 from imprest_server.core.periods import Period, PeriodKind
 from imprest_server.core.usage import MeterAmount
+from imprest_server.core.values import named_value, value
 
 BudgetId = NewType("BudgetId", str)
 AlertId = NewType("AlertId", UUID)
@@ -117,7 +118,7 @@ class Budget:
         return (self.tenant_id, self.budget_id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Counter:
     """What a revision of a budget has seen in its running period.
 
@@ -133,7 +134,7 @@ class Counter:
     stopped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hold:
     """What an open reservation may still spend: `charged` of the customer's credit, at a provider `cost`.
 
@@ -148,7 +149,7 @@ class Hold:
 NO_HOLD = Hold(0, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Spending:
     """What one operation moved in one account, as budgets see it. Refunds are negative.
 

@@ -116,10 +116,13 @@ def blocked(budget: Budget, counter: Counter, more: int) -> bool:
 def count(budget: Budget, counter: Counter, spending: Spending, now: datetime) -> tuple[Counter, Sequence[Threshold]]:
     """The counter after the spending, and the thresholds it is the first in the period to reach, ascending."""
     counter = rolled(budget, counter, now)
-    counter = replace(
-        counter,
+    counter = Counter(
+        revision=counter.revision,
+        period=counter.period,
         spent=counter.spent + spent_by(budget, spending),
         held=counter.held + held_by(budget, spending.after) - held_by(budget, spending.before),
+        fired=counter.fired,
+        stopped=counter.stopped,
     )
     return fire(budget, counter)
 
