@@ -1,18 +1,24 @@
 """Budgets set while money moves: nothing is counted twice, nothing is missed, whoever was quicker."""
 
+# what is waited for happens in the database
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
+import psycopg
 import pytest
 
-from imprest_server.budgets.model import BudgetId
+from imprest_server.budgets.model import BudgetBasis, BudgetId, Scope
+from imprest_server.budgets.operations import SetBudget
+from imprest_server.budgets.service import BudgetAdmin
 from imprest_server.core.periods import PeriodKind
 from imprest_server.ledger import operations as ops
 from tests.conftest import Database
 from tests.support import clock
 from tests.support.budgets import Desk, open_desk, threshold
-from tests.support.ledger import TENANT, House, house_on
+from tests.support.ledger import TENANT, House, house_on, units
 
 
 @pytest.fixture
@@ -66,6 +72,57 @@ async def test_a_sum_meets_every_charge_once(database: Database, desk: Desk, hou
     await asyncio.gather(*workers)
     await desk.set("last", 1_000_000, period=PeriodKind.TOTAL)
     assert (await desk.status("last")).counter.spent == answered * 10**9
+
+
+async def _blocked(database: Database, task: asyncio.Task[Any]) -> None:
+    """Return when the database says that somebody waits for a lock."""
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as watcher:
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while (await (await watcher.execute(waiting)).fetchone()) == (0,):
+            assert not task.done()
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("half", ["before the sum without a lock", "before the rest is summed"])
+async def test_a_sum_waits_for_batches_under_way(
+    database: Database, desk: Desk, houses: list[House], half: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch holds its tenant's row until it commits: what it writes may be older than what is summed already."""
+    await houses[0].open("a", credit=100)
+    batch = await psycopg.AsyncConnection.connect(database.owner_dsn)
+
+    async def begin_batch() -> None:
+        await batch.execute("SELECT 1 FROM tenants FOR KEY SHARE")
+
+    summed = BudgetAdmin._sum_before
+
+    async def sum_then_begin(*arguments: Any) -> Any:
+        found = await summed(*arguments)
+        await begin_batch()
+        return found
+
+    async with batch:
+        if half == "before the rest is summed":
+            monkeypatch.setattr(BudgetAdmin, "_sum_before", sum_then_begin)
+            setting = asyncio.create_task(desk.set("b"))
+        else:
+            await begin_batch()
+            operation = SetBudget(
+                tenant_id=TENANT,
+                idempotency_key="k",
+                budget_id=None,
+                display_name="",
+                scope=Scope(),
+                limit=units(1),
+                basis=BudgetBasis.CHARGED,
+                period=PeriodKind.DAY,
+                time_zone="UTC",
+                thresholds=(threshold(80),),
+            )
+            setting = asyncio.create_task(desk.admin._sum_before(operation, BudgetId("b")))  # type: ignore[arg-type]
+        await _blocked(database, setting)
+        await batch.commit()
+        await setting
 
 
 async def test_two_who_set_the_same_budget(database: Database, desk: Desk) -> None:
