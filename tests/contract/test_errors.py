@@ -147,7 +147,8 @@ def test_the_wire_carries_every_variable(cls: type[ImprestError]) -> None:
     assert all(value in failure.message for value in error.values.values())
     assert "{" not in failure.message
     assert bool(bad_request.field_violations) is (cls is InvalidArgument)
-    assert retry.HasField("retry_delay") is (failure.code.name in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"))
+    waits = failure.code is grpc.StatusCode.UNAVAILABLE or cls is errors.SlowReader
+    assert retry.HasField("retry_delay") is waits
 
 
 def test_a_bad_field_is_named() -> None:
