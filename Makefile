@@ -92,6 +92,10 @@ test: $(READY) ## run the tests; ARGS="-k word" and JOBS=1 are passed on
 soak: $(READY) ## kill and cut everything under load; SECONDS=300 and SEED=word are passed on
 	@GRPC_ENABLE_FORK_SUPPORT=0 $(PY) -W error -m tests.crash.soak --seconds $(SECONDS) --seed "$(SEED)"
 
+.PHONY: beside
+beside: $(READY) ## install the client beside LiveKit Agents and Pipecat and make a call (big downloads)
+	@$(PY) -m tests.beside $(ARGS)
+
 .PHONY: lint
 lint: $(READY) ## lint the Python code
 	@$(BIN)/ruff check --quiet

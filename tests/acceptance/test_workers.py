@@ -25,6 +25,7 @@ from imprest.v1.account_service_pb2 import AddCreditRequest, CreateAccountReques
 from imprest.v1.account_service_pb2_grpc import AccountServiceStub
 from imprest.v1.ledger_service_pb2 import CommitRequest, ReserveRequest
 from imprest.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from imprest_client import AdminClient, Connection
 from imprest_client.errors import details_of
 from imprest_client.money import to_money
 from tests.conftest import Database
@@ -239,6 +240,23 @@ def test_a_worker_that_dies_is_replaced_and_nothing_is_lost_or_doubled(database:
         assert stopped(server.process, signal.SIGTERM)[0] == 0
     status, output, _ = finished("verify", IMPREST_DATABASE_URL=database.owner_dsn)
     assert (status, output.splitlines()[-1]) == (0, "verify: OK")
+
+
+async def test_the_client_library_uses_all_workers_and_survives_one(database: Database, scratch_dir: Path) -> None:
+    with serving_workers(scratch_dir, IMPREST_DATABASE_URL=database.app_dsn) as server:
+        async with Connection(server.target, connections=16) as connection:
+            admin = AdminClient(connection, currency="USD")
+            await admin.create_account("a")
+            for _ in range(15):
+                await admin.add_credit("a", 1)
+            spread = server.spread()
+            assert sum(spread) == 16
+            assert min(spread) > 0
+            os.kill(server.pids[0], signal.SIGKILL)
+            for _ in range(32):
+                await admin.add_credit("a", 1)
+            assert (await admin.get_balance("a")).wallet == 47
+        assert stopped(server.process, signal.SIGTERM)[0] == 0
 
 
 @pytest.mark.parametrize("how", ["SIGTERM to the supervisor", "Ctrl-C"])
