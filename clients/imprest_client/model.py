@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from imprest_client.pricing_model import RatedLine
+
 
 class AccountState(StrEnum):
     """What an account may do."""
@@ -220,6 +222,8 @@ class ChargeBreakdown:
     receivable: Decimal
     absorbed: Decimal
     provider_cost: Decimal
+    lines: tuple[RatedLine, ...]
+    """What was given as usage, line by line; empty for an amount."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,9 +104,9 @@ def late_commit(
         collected,
         max(0, more_cost),
     )
-    if surplus:
+    if surplus or more_cost < 0:
         assert expiry.transaction_id is not None and transaction_id is not None
-        tenant.allocations.append((expiry.transaction_id, transaction_id, surplus))
+        tenant.allocations.append((expiry.transaction_id, transaction_id, surplus, max(0, -more_cost)))
     charge = Charge(
         from_available=decision.from_available - (surplus - repaid),
         receivable=decision.receivable - repaid,
