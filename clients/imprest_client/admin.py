@@ -370,7 +370,7 @@ class AdminClient(LedgerClient):
         return wire.transaction(reply.transaction)
 
     async def get_transaction_refunds(self, transaction_id: str) -> TransactionRefunds:
-        """Return a transaction with what has been given back of it, and what it gave back."""
+        """Return a transaction with what has been given back of it, what it gave back, and its usage line by line."""
         reply = await self._call(wire.GET_TRANSACTION, pb.GetTransactionRequest(transaction_id=transaction_id))
         return wire.transaction_refunds(reply)
 

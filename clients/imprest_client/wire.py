@@ -197,9 +197,12 @@ def _allocations(
 
 
 def transaction_refunds(reply: account_service_pb2.GetTransactionResponse) -> model.TransactionRefunds:
-    """A transaction and the refunds it has a part in."""
+    """A transaction, the refunds it has a part in, and the usage it charged."""
     return model.TransactionRefunds(
-        transaction(reply.transaction), _allocations(reply.refunded_by), _allocations(reply.refund_of)
+        transaction(reply.transaction),
+        _allocations(reply.refunded_by),
+        _allocations(reply.refund_of),
+        tuple(rated_line(line) for line in reply.lines),
     )
 
 

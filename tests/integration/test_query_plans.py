@@ -99,6 +99,7 @@ READS = {
         "{filters}", READ_SQL["transactions_of_reservation"]
     ),
     "get_transaction": READ_SQL["get_transaction"],
+    "usage_of_transaction": READ_SQL["usage_of_transaction"],
 }
 VALUES = {
     "account": "'acc_1'",
@@ -108,8 +109,9 @@ VALUES = {
     "limit": "101",
     "horizon": "NULL",
     "refunds_limit": "10000",
+    "seq": "1",
 }
-JOURNAL = re.compile("transactions|postings|refunds")
+JOURNAL = re.compile("transactions|postings|refunds|usage_lines")
 
 
 async def journal_faults(tables: Database, read: str, mode: str) -> list[str]:

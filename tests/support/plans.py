@@ -20,6 +20,7 @@ KEYS = {
     "ix_refunds_refund": ("tenant_id", "refund_transaction_id"),
     "pk_operations": ("tenant_id", "kind", "idempotency_key"),
     "pk_usage_lines": ("tenant_id", "account_id", "call_id"),
+    "ix_usage_lines_transaction": ("tenant_id", "account_id", "seq"),
     "pk_usage_counters": ("tenant_id", "account_id", "month"),
     "pk_price_books": ("tenant_id", "price_book_id"),
     "pk_price_versions": ("tenant_id", "version_id"),

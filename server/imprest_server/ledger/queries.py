@@ -31,6 +31,7 @@ from imprest_server.core.ids import (
 )
 from imprest_server.core.money import nanos_of
 from imprest_server.core.paging import Scope, cut_page, decode_token, page_limit
+from imprest_server.core.usage import RatedLine
 from imprest_server.db.pool import ReadPool, tenant_transaction
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.ledger.due import ExpireDue, Reading, without_due
@@ -45,13 +46,24 @@ from imprest_server.ledger.model import (
     Transaction,
     TransactionKind,
 )
-from imprest_server.ledger.rows import ENTRY_WIDTH, account_of, allocations_of, balances_of, entry_of, reservation_of
+from imprest_server.ledger.rows import (
+    ENTRY_WIDTH,
+    account_of,
+    allocations_of,
+    balances_of,
+    charged_line_of,
+    entry_of,
+    reservation_of,
+)
 from imprest_server.ledger.views import PastBalance, TrialBalance, size_of, trial_balance_of
 
 SQL = load_sql("imprest_server.ledger", "sql/queries.sql")
 
 #: How many refunds a transaction is shown with at most, on either side: a reply must not outgrow what clients accept.
 REFUNDS_LIMIT = 10_000
+
+#: More lines no capture has: a report takes no more.
+USAGE_LIMIT = 200
 
 
 class Queries:
@@ -249,6 +261,12 @@ class Queries:
         ((currency_code, *entry),) = rows
         transaction = entry_of(entry)
         return transaction, currency_code, allocations_of(transaction, entry[ENTRY_WIDTH:])
+
+    async def usage_of_transaction(self, transaction: Transaction) -> list[RatedLine]:
+        """The usage lines that it charged, in their order."""
+        parameters = {"account": transaction.account_id, "seq": transaction.seq, "limit": USAGE_LIMIT}
+        rows = await self._rows(transaction.tenant_id, SQL["usage_of_transaction"], parameters)
+        return [charged_line_of(row) for row in rows]
 
     async def trial_balance(
         self, tenant_id: TenantId, account_id: AccountId | None = None

@@ -38,6 +38,7 @@ from imprest_server.transport.resources import (
     to_trial_balance,
 )
 from imprest_server.transport.submit import Submit
+from imprest_server.transport.usage import to_rated_line
 
 Context = ServicerContext[Message, Message]
 
@@ -267,6 +268,8 @@ class AccountService(AccountServiceServicer):
         for allocation in allocations:
             side = reply.refunded_by if allocation.captured_transaction_id == transaction_id else reply.refund_of
             side.append(to_refund_allocation(allocation, currency))
+        lines = await self._queries.usage_of_transaction(transaction)
+        reply.lines.extend(to_rated_line(line, currency) for line in lines)
         return reply
 
     async def GetTrialBalance(self, request: pb.GetTrialBalanceRequest, context: Context) -> pb.GetTrialBalanceResponse:
