@@ -14,7 +14,10 @@ from tests.scenarios.runner import run_scenario
 from tests.support import clock
 from tests.support.server import running_server
 
-_OF_THE_RUN = {"what", "problem", "id", "account_id", "reservation_id", "target", "external_reference", "expire_time"}
+_OF_THE_RUN = {
+    *("what", "problem", "id", "account_id", "call_id", "reservation_id", "target", "external_reference"),
+    "expire_time",
+}
 _ERRORS: list[ErrorDetails] = []
 
 

@@ -1,4 +1,4 @@
-"""A call that is measured in usage: counted while it runs, reported, committed line by line; against the fake server."""
+"""A call that is measured in usage: counted while it runs, reported, committed line by line; against the fake."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -105,7 +105,7 @@ def test_what_is_no_quantity_is_refused() -> None:
     with pytest.raises(TypeError):
         counter.add(TOKENS, 0.1)  # type: ignore[arg-type]
     for wrong in (-1, "1e-10", "NaN", 10**15 + 1, "many"):
-        with pytest.raises(ValueError, match="amount|quantity"):
+        with pytest.raises(ValueError, match=r"amount|quantity"):
             counter.add(TOKENS, wrong)
     assert counter.lines == ()
     for number in range(200):

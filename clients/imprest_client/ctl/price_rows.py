@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from imprest_client.ctl.output import Column, Look, Row, as_object
-from imprest_client.model import Transaction
 from imprest_client.ctl.rows import Receipt
+from imprest_client.model import Transaction
 from imprest_client.pricing_model import (
     AssignmentReceipt,
     BookReceipt,

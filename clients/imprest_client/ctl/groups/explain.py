@@ -1,4 +1,4 @@
-"""`imprestctl explain`: what became of a hold, or what a transaction did, in plain words with its usage and postings."""
+"""`imprestctl explain`: what became of a hold, or what a transaction did, in words, with usage and postings."""
 
 from __future__ import annotations
 
