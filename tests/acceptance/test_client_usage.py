@@ -190,7 +190,7 @@ async def test_explain_shows_why_a_call_cost_what_it_cost(target: str) -> None:
         assert row[1:] == [SPEECH, "elevenlabs", "turbo", "-", "1000", "0.20", "USD", "0.10", "USD", "0.10", "USD"]
         (heading,) = (one.split() for one in table.splitlines() if "METER" in one)
         assert heading[-4:] == ["QUANTITY", "PRICE", "COST", "MARGIN"]
-        assert len((await ctl.ok("explain", named, "--format", "csv")).rows) == 2, "its postings"
+        assert len((await ctl.ok("explain", named, "--csv")).rows) == 2, "its postings"
 
 
 async def test_recorded_usage_is_explained(target: str) -> None:
