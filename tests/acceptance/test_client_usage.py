@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -168,8 +167,8 @@ async def test_what_has_no_price_can_be_sent_again_when_it_has(target: str, tmp_
             async with PricingClient(target) as pricing:
                 await pricing.publish_prices("sale", [Price(meter=SMS, unit_price=Decimal("0.05"))])
             assert await agent.resend(entry.entry_id)
-            while spool.entries():  # noqa: ASYNC110  # there is no event for it
-                await asyncio.sleep(0.01)
+            assert await agent.flush(20) == 0
+            assert spool.entries() == []
             assert (await agent.get_reservation(hold)).captured == Decimal("0.15")
 
 
