@@ -17,7 +17,7 @@ from imprest_client.pricing_model import RatedLine
 from imprest_client.spool import SpoolState
 from imprest_client.testing import FakeImprest, UnitPrice
 
-# ruff: noqa: PT012  # the block of a call is what is tested
+# the block of a call is what is tested
 
 TALK, TOKENS, SPEECH = "telephony.outbound_seconds", "llm.input_tokens", "tts.characters"
 PRICES = {TALK: UnitPrice("0.01", "0.004"), TOKENS: UnitPrice("0.000002", "0.0000015")}
