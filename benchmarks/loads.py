@@ -15,6 +15,12 @@ def _engine(order: Order, control: Control) -> None:
     engine_load.run(order, control)
 
 
+def _rated(order: Order, control: Control) -> None:
+    from benchmarks import engine_load
+
+    engine_load.run_rated(order, control)
+
+
 def _replays(order: Order, control: Control) -> None:
     from benchmarks import engine_load
 
@@ -55,6 +61,7 @@ def _health(order: Order, control: Control) -> None:
 LOADS: Mapping[str, Callable[[Order, Control], None]] = {
     "floor": _floor,
     "engine": _engine,
+    "rated": _rated,
     "replays": _replays,
     "orm": _orm,
     "unary": _unary,

@@ -75,6 +75,13 @@ ROWS: Sequence[Row] = (
         against="engine-250",
     ),
     Row("engine-hot", "engine, batches of 250, one hot account", "engine", 500, accounts=1, against="engine-250"),
+    Row(
+        "engine-250-rated",
+        "engine, batches of 250, priced from 4 usage lines",
+        "rated",
+        in_flight=500,
+        against="engine-250",
+    ),
     Row("duplicates", "engine, replays of stored keys", "replays", in_flight=500, against="engine-250"),
     Row("orm", "SQLAlchemy ORM, one per transaction, 4 threads", "orm", 4, connections=4, against="engine-1x4"),
     Row(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 
 from imprest_server.core.ids import AccountId, TenantId
 from imprest_server.core.money import NANOS_PER_UNIT, Money
-from imprest_server.db.pool import connect_engine
+from imprest_server.core.usage import UsageLine, UsageReport
+from imprest_server.db.pool import connect_engine, read_pool
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.engine import Engine
+from imprest_server.pricing.cache import PriceCache
+from imprest_server.pricing.model import BookSide, Price, PriceBookId
+from imprest_server.pricing.operations import AssignPriceBook, CreatePriceBook, PublishPrices
+from imprest_server.pricing.service import PriceAdmin
 
 TENANT = TenantId("default")
 CURRENCY = "USD"
@@ -20,6 +26,20 @@ ACCOUNTS = 1_000
 CREDIT = Money(CURRENCY, 10_000_000 * NANOS_PER_UNIT)
 HOLD = Money(CURRENCY, NANOS_PER_UNIT)
 ACTUAL = Money(CURRENCY, NANOS_PER_UNIT * 3 // 4)
+
+#: A voice call's meters: provider, model, unit price, per quantity.
+_PRICES = (
+    ("stt.seconds", "deepgram", "nova-3", Decimal("0.0043"), Decimal(60)),
+    ("llm.input_tokens", "openai", "gpt-4o-mini", Decimal("0.15"), Decimal(1_000_000)),
+    ("llm.output_tokens", "openai", "gpt-4o-mini", Decimal("0.60"), Decimal(1_000_000)),
+    ("telephony.outbound_seconds", "", "", Decimal("0.0085"), Decimal(60)),
+)
+ESTIMATE = UsageReport(
+    lines=tuple(
+        UsageLine(meter=meter, provider=provider, model=model, quantity=Decimal(quantity))
+        for (meter, provider, model, _, _), quantity in zip(_PRICES, (120, 9_000, 1_500, 180), strict=True)
+    )
+)
 
 
 def account_id(number: int) -> AccountId:
@@ -39,6 +59,24 @@ def make_engine(dsn: str, batch_max: int) -> Engine:
 def seed(dsn: str) -> None:
     """Open the accounts, each with more credit than any run can spend."""
     asyncio.run(_seed(dsn))
+
+
+async def sell(dsn: str) -> None:
+    """Publish what the estimate's meters are sold for and cost."""
+    async with read_pool(dsn, statement_timeout_ms=60_000, lock_timeout_ms=30_000) as pool:
+        admin = PriceAdmin(pool, PriceCache())
+        for side, factor in ((BookSide.COST, Decimal(1)), (BookSide.SALE, Decimal("1.4"))):
+            book = PriceBookId(side.value)
+            key = {"tenant_id": TENANT, "idempotency_key": side.value}
+            await admin.create_book(
+                CreatePriceBook(**key, price_book_id=book, side=side, currency_code=CURRENCY, display_name="")
+            )
+            prices = [
+                Price(meter=meter, provider=provider, model=model, unit_price=price * factor, per_quantity=per)
+                for meter, provider, model, price, per in _PRICES
+            ]
+            await admin.publish(PublishPrices(**key, price_book_id=book, prices=prices))
+            await admin.assign(AssignPriceBook(**key, account_id=None, price_book_id=book))
 
 
 async def _seed(dsn: str) -> None:

@@ -1,7 +1,8 @@
 """A day of phone calls against a real Imprest server: `make demo`.
 
-Starts `imprest serve` with a database of its own, lets AI agents make the calls of calls.csv (reserve, extend, commit,
-and everything that goes wrong on the way), prints what happened, and checks the books against its own tally.
+Starts `imprest serve` with a database of its own, publishes prices, lets AI agents make the calls of calls.csv
+(reserve from an estimate, extend, commit what was used, and everything that goes wrong on the way), prints what
+happened, and checks the books against its own tally.
 """
 
 from __future__ import annotations
@@ -88,10 +89,13 @@ async def _live(
         await ledger.wait_until_serving(timeout_s=15)
         day = Day(ledger, {name + suffix: customer for name, customer in names.items()})
         await day.open_accounts()
+        await day.publish_prices(suffix)
         console.print(f"{len(calls):,} calls, {options.concurrency} at a time, on {target}")
         async with shown(day, len(calls), console):
             await day.live(calls, options.concurrency)
         report.show_summary(console, day)
+        if day.tally.dearest.charge.lines:
+            report.show_call(console, day.tally.dearest)
 
         account_id = _most_eventful(day)
         transactions = await books.last_transactions(ledger, account_id, _STATEMENT_LINES)

@@ -26,7 +26,7 @@ RELEASED = ROOT / "proto" / "released.binpb"
 DEPENDENCIES = ROOT / "proto" / ".deps"
 
 # Published files that ours import, beside google/protobuf/*, which buf brings along.
-BORROWED = ["google/rpc/status.proto", "google/type/money.proto"]
+BORROWED = ["google/rpc/status.proto", "google/type/decimal.proto", "google/type/money.proto"]
 
 # Newer generators write stubs that need protobuf 7, which agent frameworks do not allow yet.
 GENERATOR_SERIES = "1.80."

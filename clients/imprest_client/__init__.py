@@ -14,6 +14,7 @@ from imprest_client.client import Amount, LedgerClient
 from imprest_client.connection import Connection
 from imprest_client.controller import CallController
 from imprest_client.errors import Denied, ImprestError, Retryable
+from imprest_client.pricing import PricingClient
 from imprest_client.recorder import RecorderFull, UndeliveredUsage, UsageRecorder
 from imprest_client.retry import RetryPolicy
 from imprest_client.spool import Spool
@@ -30,6 +31,7 @@ __all__ = [
     "Ending",
     "ImprestError",
     "LedgerClient",
+    "PricingClient",
     "RecorderFull",
     "RetryPolicy",
     "Retryable",

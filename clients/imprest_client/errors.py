@@ -259,7 +259,14 @@ class CurrencyMismatch(Denied):
 
 
 class PriceNotFound(Denied):
-    """A usage line has no price."""
+    """A usage line has no price, no cost to derive it from, or no exchange rate: `missing` on `side`."""
+
+    side = _text()
+    missing = _text()
+    meter = _text()
+    provider = _text()
+    model = _text()
+    destination = _text()
 
 
 class OverrunRejected(Denied):
@@ -310,6 +317,20 @@ class AccountExists(Denied):
     account_id = _text()
 
 
+class PriceBookExists(Denied):
+    """The tenant has a price book with this id."""
+
+    price_book_id = _text()
+
+
+class UsageLineReused(Denied):
+    """The call has a usage line with this id and other content."""
+
+    account_id = _text()
+    call_id = _text()
+    line_id = _text()
+
+
 # ── not decided ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -337,6 +358,10 @@ class RateLimited(Retryable):
     """Too many requests; the server said when to come back."""
 
 
+class ReplyTooLarge(Retryable):
+    """The operation's reply did not fit into that of its batch; sent again with the same key it is answered."""
+
+
 BY_REASON: Final[Mapping[str, type[ImprestError]]] = {
     "INVALID_ARGUMENT": InvalidArgument,
     "INSUFFICIENT_FUNDS": InsufficientFunds,
@@ -356,6 +381,8 @@ BY_REASON: Final[Mapping[str, type[ImprestError]]] = {
     "IDEMPOTENCY_KEY_REUSED": IdempotencyKeyReused,
     "EXTERNAL_REFERENCE_USED": ExternalReferenceUsed,
     "ACCOUNT_EXISTS": AccountExists,
+    "PRICE_BOOK_EXISTS": PriceBookExists,
+    "USAGE_LINE_REUSED": UsageLineReused,
     "NOT_FOUND": NotFound,
     "UNAUTHENTICATED": Unauthenticated,
     "PERMISSION_DENIED": PermissionDenied,
@@ -363,6 +390,7 @@ BY_REASON: Final[Mapping[str, type[ImprestError]]] = {
     "DATABASE_UNAVAILABLE": Unavailable,
     "DRAINING": Unavailable,
     "QUEUE_FULL": Unavailable,
+    "REPLY_TOO_LARGE": ReplyTooLarge,
     "OUT_OF_RANGE": AmountOutOfRange,
     "DEADLINE_TOO_SHORT": DeadlineExceeded,
     "INTERNAL": InternalError,

@@ -19,6 +19,7 @@ import imprest_client.call as aio_call
 import imprest_client.client as aio
 import imprest_client.controller as aio_controller
 import imprest_client.durable as aio_durable
+import imprest_client.pricing as aio_pricing
 import imprest_client.recorder as aio_recorder
 from imprest_client.blocking import LOOP, Facade, blocking, doing, entering, iterating
 from imprest_client.call import Ending
@@ -101,6 +102,30 @@ class AdminClient(LedgerClient):
         if as_of is None:
             return LOOP.run(self._inner.get_balance(account_id))
         return LOOP.run(self._inner.get_balance(account_id, as_of=as_of))
+
+
+class PricingClient(LedgerClient):
+    """`imprest_client.PricingClient`, blocking."""
+
+    _inner: aio_pricing.PricingClient
+
+    def __init__(self, target: str | Connection, *, currency: str | None = None) -> None:
+        """Make a client of the server at `host:port`, or on a connection that other blocking clients use, too."""
+        self._inner = aio_pricing.PricingClient(target, currency=currency)
+
+    list_meters = iterating(aio_pricing.PricingClient.list_meters)
+    create_price_book = blocking(aio_pricing.PricingClient.create_price_book)
+    get_price_book = blocking(aio_pricing.PricingClient.get_price_book)
+    list_price_books = iterating(aio_pricing.PricingClient.list_price_books)
+    list_price_versions = iterating(aio_pricing.PricingClient.list_price_versions)
+    list_prices = iterating(aio_pricing.PricingClient.list_prices)
+    publish_prices = blocking(aio_pricing.PricingClient.publish_prices)
+    import_prices = blocking(aio_pricing.PricingClient.import_prices)
+    set_override = blocking(aio_pricing.PricingClient.set_override)
+    assign_price_book = blocking(aio_pricing.PricingClient.assign_price_book)
+    end_assignment = blocking(aio_pricing.PricingClient.end_assignment)
+    set_exchange_rate = blocking(aio_pricing.PricingClient.set_exchange_rate)
+    quote = blocking(aio_pricing.PricingClient.quote)
 
 
 # ── calls ────────────────────────────────────────────────────────────────────────────────────────────

@@ -91,11 +91,12 @@ def to_duration(length: timedelta) -> Duration:
     return message
 
 
-def _time(message: Timestamp) -> datetime:
+def from_time(message: Timestamp) -> datetime:
+    """A message as an aware datetime, to the microsecond."""
     return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
 
 
-def _enum(kind: type[E], proto: Any, prefix: str, number: Any) -> E:
+def member(kind: type[E], proto: Any, prefix: str, number: Any) -> E:
     """The member with the name of a proto value; UNKNOWN for one that this release has no name for."""
     try:
         return kind(proto.Name(number).removeprefix(prefix))
@@ -104,7 +105,7 @@ def _enum(kind: type[E], proto: Any, prefix: str, number: Any) -> E:
 
 
 def _code(number: Any) -> model.LedgerAccountCode:
-    return _enum(model.LedgerAccountCode, transaction_pb2.LedgerAccountCode, "LEDGER_ACCOUNT_CODE_", number)
+    return member(model.LedgerAccountCode, transaction_pb2.LedgerAccountCode, "LEDGER_ACCOUNT_CODE_", number)
 
 
 # ── resources ────────────────────────────────────────────────────────────────────────────────────────
@@ -115,12 +116,14 @@ def account(message: account_pb2.Account) -> model.Account:
     return model.Account(
         account_id=message.account_id,
         currency_code=message.currency_code,
-        state=_enum(model.AccountState, account_pb2.AccountState, "ACCOUNT_STATE_", message.state),
+        state=member(model.AccountState, account_pb2.AccountState, "ACCOUNT_STATE_", message.state),
         customer_id=message.customer_id,
         display_name=message.display_name,
         parent_account_id=message.parent_account_id,
         credit_limit=to_decimal(message.credit_limit),
-        overrun_policy=_enum(model.OverrunPolicy, account_pb2.OverrunPolicy, "OVERRUN_POLICY_", message.overrun_policy),
+        overrun_policy=member(
+            model.OverrunPolicy, account_pb2.OverrunPolicy, "OVERRUN_POLICY_", message.overrun_policy
+        ),
         max_overrun=to_decimal(message.max_overrun) if message.HasField("max_overrun") else None,
         max_concurrent_calls=message.max_concurrent_calls if message.HasField("max_concurrent_calls") else None,
         low_balance_threshold=(
@@ -128,8 +131,8 @@ def account(message: account_pb2.Account) -> model.Account:
         ),
         time_zone=message.time_zone,
         labels=dict(message.labels),
-        create_time=_time(message.create_time),
-        update_time=_time(message.update_time),
+        create_time=from_time(message.create_time),
+        update_time=from_time(message.update_time),
     )
 
 
@@ -143,7 +146,7 @@ def balance(message: balance_pb2.Balance) -> model.Balance:
         available=to_decimal(message.available),
         receivable=to_decimal(message.receivable),
         credit_limit=to_decimal(message.credit_limit),
-        as_of=_time(message.as_of),
+        as_of=from_time(message.as_of),
     )
 
 
@@ -154,7 +157,7 @@ def past_balance(message: balance_pb2.Balance) -> model.PastBalance:
         currency_code=message.currency_code,
         wallet=to_decimal(message.wallet),
         receivable=to_decimal(message.receivable),
-        as_of=_time(message.as_of),
+        as_of=from_time(message.as_of),
     )
 
 
@@ -164,17 +167,17 @@ def reservation(message: reservation_pb2.Reservation) -> model.Reservation:
         reservation_id=message.reservation_id,
         account_id=message.account_id,
         call_id=message.call_id,
-        state=_enum(model.ReservationState, reservation_pb2.ReservationState, "RESERVATION_STATE_", message.state),
+        state=member(model.ReservationState, reservation_pb2.ReservationState, "RESERVATION_STATE_", message.state),
         currency_code=message.amount.currency_code,
         amount=to_decimal(message.amount),
         captured=to_decimal(message.captured),
         absorbed=to_decimal(message.absorbed),
         used_so_far=to_decimal(message.used_so_far),
-        on_expiry=_enum(model.OnExpiry, reservation_pb2.OnExpiry, "ON_EXPIRY_", message.on_expiry),
+        on_expiry=member(model.OnExpiry, reservation_pb2.OnExpiry, "ON_EXPIRY_", message.on_expiry),
         labels=dict(message.labels),
-        create_time=_time(message.create_time),
-        expire_time=_time(message.expire_time),
-        end_time=_time(message.end_time) if message.HasField("end_time") else None,
+        create_time=from_time(message.create_time),
+        expire_time=from_time(message.expire_time),
+        end_time=from_time(message.end_time) if message.HasField("end_time") else None,
         late=message.late,
     )
 
@@ -185,7 +188,7 @@ def transaction(message: transaction_pb2.Transaction) -> model.Transaction:
         transaction_id=message.transaction_id,
         account_id=message.account_id,
         seq=message.seq,
-        kind=_enum(model.TransactionKind, transaction_pb2.TransactionKind, "TRANSACTION_KIND_", message.kind),
+        kind=member(model.TransactionKind, transaction_pb2.TransactionKind, "TRANSACTION_KIND_", message.kind),
         currency_code=message.wallet_after.currency_code,
         postings=tuple(
             model.Posting(_code(posting.debit), _code(posting.credit), to_decimal(posting.amount))
@@ -197,8 +200,8 @@ def transaction(message: transaction_pb2.Transaction) -> model.Transaction:
         reason=message.reason,
         external_reference=message.external_reference,
         labels=dict(message.labels),
-        effective_time=_time(message.effective_time),
-        create_time=_time(message.create_time),
+        effective_time=from_time(message.effective_time),
+        create_time=from_time(message.create_time),
         chain_hash=message.chain_hash,
     )
 
@@ -250,7 +253,7 @@ def trial_balance(message: trial_balance_pb2.TrialBalance, as_of: Timestamp) -> 
         ),
         total_debits=to_decimal(message.total_debits),
         total_credits=to_decimal(message.total_credits),
-        as_of=_time(as_of),
+        as_of=from_time(as_of),
     )
 
 

@@ -19,6 +19,16 @@ class Usage:
     tts_characters: int = 0
     stt_seconds: int = 0
 
+    def plus(self, other: Usage, times: int) -> Usage:
+        """This and so many times the other."""
+        return Usage(
+            self.talk_s + other.talk_s * times,
+            self.llm_input_tokens + other.llm_input_tokens * times,
+            self.llm_output_tokens + other.llm_output_tokens * times,
+            self.tts_characters + other.tts_characters * times,
+            self.stt_seconds + other.stt_seconds * times,
+        )
+
     def after(self, talk_s: int) -> Usage:
         """What was used when only `talk_s` seconds had passed, all quantities growing evenly."""
         if talk_s >= self.talk_s:

@@ -22,6 +22,7 @@ from .calls import Call
 from .customers import Customer
 from .ledger import Ledger
 from .life import Life
+from .price_books import publish_tariff
 from .tally import AccountTally, Tally
 
 #: How long a minute on the phone takes here.
@@ -51,6 +52,10 @@ class Day:
         async with asyncio.TaskGroup() as tasks:
             for account_id, customer in self.customers.items():
                 tasks.create_task(self._open(account_id, customer))
+
+    async def publish_prices(self, suffix: str) -> None:
+        """Have the accounts priced by the tariff; `suffix` makes the names of its books new on this server."""
+        await publish_tariff(self.ledger, self.customers, suffix)
 
     async def live(self, calls: list[Call], concurrency: int) -> None:
         """Let all calls happen in the order of their start, `concurrency` at the same time."""

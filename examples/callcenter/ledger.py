@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from imprest.v1.account_service_pb2_grpc import AccountServiceStub
 from imprest.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from imprest.v1.pricing_service_pb2_grpc import PricingServiceStub
 from imprest_client.errors import ErrorDetails, details_of
 
 _TIMEOUT_S = 20.0
@@ -47,7 +48,9 @@ class Ledger:
         # Without a pool of its own each channel would share one connection with the others.
         options = [("grpc.use_local_subchannel_pool", 1)]
         self._channels = [grpc.aio.insecure_channel(target, options) for _ in range(connections)]
-        self._stubs = itertools.cycle([(LedgerServiceStub(c), AccountServiceStub(c)) for c in self._channels])
+        self._stubs = itertools.cycle(
+            [(LedgerServiceStub(c), AccountServiceStub(c), PricingServiceStub(c)) for c in self._channels]
+        )
         self.latencies_s: dict[str, list[float]] = defaultdict(list)
         self.retry_count = 0
         self.duplicate_count = 0
@@ -85,8 +88,7 @@ class Ledger:
             Unreachable: no attempt got an answer.
         """
         for attempt in range(1, _ATTEMPTS + 1):
-            ledger_stub, account_stub = next(self._stubs)
-            method = getattr(ledger_stub, rpc, None) or getattr(account_stub, rpc)
+            method = next(getattr(stub, rpc) for stub in next(self._stubs) if hasattr(stub, rpc))
             started = time.perf_counter()
             try:
                 return await method(request, timeout=_TIMEOUT_S)

@@ -36,7 +36,7 @@ from .calls import Call, Usage
 from .customers import Customer
 from .ledger import Denied, Ledger, ReplayError
 from .tally import Tally
-from .tariff import affordable_s, estimate, price
+from .tariff import affordable_s, estimate, price, report, typical
 
 HOLD_MINUTES = 3
 REPORT_EVERY_S = 120
@@ -119,7 +119,7 @@ class Life:
         else:
             used = await self._talk(call, reservation, reply.final_unit)
             self.tally.talk_s += used.talk_s
-            charged = await self._commit(call, reservation, price(call.direction, used), twist)
+            charged = await self._commit(call, reservation, used, twist)
             await self._regret(call, reservation, charged, twist)
 
     async def _send(self, twist: Twist, rpc: str, request: Message) -> Any:
@@ -129,13 +129,13 @@ class Life:
     # ---- the call controller ------------------------------------------------------------------------------------
 
     async def _reserve(self, call: Call, twist: Twist) -> ReserveResponse:
-        """Before dialing: hold the price of the first minutes."""
+        """Before dialing: hold the price of the first minutes, as they will probably be."""
         customer = self.customers[call.account]
         request = ReserveRequest(
             account_id=call.account,
             idempotency_key=f"{call.call_id}/reserve",
             call_id=call.call_id,
-            amount=to_money(estimate(call.direction, HOLD_MINUTES), customer.currency),
+            estimate=report(call.direction, typical(HOLD_MINUTES)),
             labels={
                 "agent": call.agent,
                 "from": call.from_number,
@@ -175,13 +175,11 @@ class Life:
         return call.usage.after(total_s)
 
     async def _extend(self, call: Call, reservation_id: str, used: Usage) -> ExtendResponse:
-        currency = self.customers[call.account].currency
-        used_so_far = price(call.direction, used)
         request = ExtendRequest(
             reservation_id=reservation_id,
             idempotency_key=f"{call.call_id}/extend/{used.talk_s}",
-            new_total=to_money(used_so_far + estimate(call.direction, HOLD_MINUTES), currency),
-            used_so_far=to_money(used_so_far, currency),
+            estimate_total=report(call.direction, typical(HOLD_MINUTES, after=used)),
+            used=report(call.direction, used),
             ttl=Duration(seconds=900),
         )
         reply: ExtendResponse = await self.ledger.send("Extend", request)
@@ -199,12 +197,13 @@ class Life:
 
     # ---- the agent ----------------------------------------------------------------------------------------------
 
-    async def _commit(self, call: Call, reservation: Reservation, amount: Decimal, twist: Twist) -> Decimal:
-        """After the call: commit what it has cost. Returns what the customer was charged."""
+    async def _commit(self, call: Call, reservation: Reservation, used: Usage, twist: Twist) -> Decimal:
+        """After the call: commit what it has used. Returns what the customer was charged."""
+        amount = price(call.direction, used)
         request = CommitRequest(
             reservation_id=reservation.reservation_id,
             idempotency_key=f"{call.call_id}/commit",
-            amount=to_money(amount, reservation.amount.currency_code),
+            usage=report(call.direction, used),
         )
         try:
             reply: CommitResponse = await self._send(twist, "Commit", request)
@@ -254,7 +253,7 @@ class Life:
         request = ExtendRequest(
             reservation_id=reservation.reservation_id,
             idempotency_key=f"{call.call_id}/extend/{death_s}",
-            used_so_far=to_money(price(call.direction, used), reservation.amount.currency_code),
+            used=report(call.direction, used),
         )
         try:
             await self.ledger.send("Extend", request)
@@ -276,4 +275,4 @@ class Life:
                 break
         self.tally.expire(found.reservation, used)
         if twist is Twist.AGENT_RETURNS:
-            await self._commit(call, found.reservation, price(call.direction, call.usage), twist)
+            await self._commit(call, found.reservation, call.usage, twist)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from imprest.v1.balance_pb2 import Balance
+from imprest.v1.ledger_service_pb2 import CommitResponse
 from imprest.v1.transaction_pb2 import LedgerAccountCode, Transaction, TransactionKind
 from imprest.v1.trial_balance_pb2 import TrialBalance
 from imprest_client.money import to_decimal
@@ -81,6 +82,27 @@ def show_summary(console: Console, day: Day) -> None:
         f"{tally.call_count / day.elapsed_s:,.0f} calls/s, {request_count / day.elapsed_s:,.0f} requests/s "
         f"over {day.elapsed_s:.1f} s"
     )
+
+
+def show_call(console: Console, commit: CommitResponse) -> None:
+    """One call, line by line: what was measured, what it cost, what it was sold for, and what is left."""
+    charge, currency = commit.charge, commit.balance.currency_code
+    table = _table("meter", "provider", "quantity", "cost", "price", "margin", left=2)
+    for line in charge.lines:
+        price, cost = to_decimal(line.price), to_decimal(line.cost)
+        provider = "/".join(filter(None, (line.line.provider, line.line.model)))
+        quantity = f"{Decimal(line.line.quantity.value):,}"
+        table.add_row(line.line.meter, provider, quantity, _amount(cost), _amount(price), _percent(price, cost))
+    price = to_decimal(charge.charged) + to_decimal(charge.absorbed)
+    cost = to_decimal(charge.provider_cost)
+    table.add_section()
+    table.add_row("call", "", "", _amount(cost), _amount(price), _percent(price, cost))
+    console.print(f"\nThe dearest call, {_short(commit.reservation.call_id)}, in {currency}", style="bold")
+    console.print(table)
+
+
+def _percent(price: Decimal, cost: Decimal) -> str:
+    return f"{(price - cost) / price * 100:.1f} %" if price else ""
 
 
 def show_statement(console: Console, account_id: str, transactions: Sequence[Transaction], balance: Balance) -> None:

@@ -86,6 +86,8 @@ class Tally:
     """Running calls that got no more credit, by reason."""
     events: Counter[str] = field(default_factory=Counter)
     held_peak: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    dearest: CommitResponse = field(default_factory=CommitResponse)
+    """The commit, not a late one, that charged most."""
     problems: list[str] = field(default_factory=list)
     """What must not happen. The demo fails when there is one."""
     _holds: dict[str, Decimal] = field(default_factory=dict)
@@ -117,6 +119,8 @@ class Tally:
         account = self.accounts[reservation.account_id]
         account.charged += to_decimal(charge.charged)  # after a late commit the difference to what the expiry took
         account.absorbed += to_decimal(charge.absorbed)
+        if charge.lines and not reply.late and to_decimal(charge.charged) > to_decimal(self.dearest.charge.charged):
+            self.dearest = reply
         if reply.late:
             self.events["late commits"] += 1
         elif to_decimal(charge.from_hold) < amount:

@@ -29,7 +29,12 @@ from imprest_server.ledger.queries import Queries
 from imprest_server.ledger.store import Connection
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.engine import Engine
+from imprest_server.pricing.cache import PriceCache
+from imprest_server.pricing.queries import PriceQueries
+from imprest_server.pricing.quotes import Quotes
+from imprest_server.pricing.service import PriceAdmin
 from imprest_server.transport.identity import TENANT
+from imprest_server.transport.pricing_service import PricingService
 from imprest_server.transport.server import Server
 
 
@@ -141,22 +146,28 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
         return await queries.due_accounts([TENANT], limit)
 
     async with AsyncExitStack() as stack:
+        prices = PriceCache()
         engine = Engine(
             connect,
             _terms(settings),
             batch_max=settings.batch_max,
             queue_max=settings.queue_max,
             silence_s=(settings.statement_timeout_ms + settings.lock_timeout_ms) / 1000 + 1,
+            prices=prices,
         )
         with pool.reachable():
             await engine.start()
         stack.push_async_callback(engine.stop)
-        queries = Queries(await stack.enter_async_context(pool.read_pool(dsn, **_timeouts(settings))), expire_due)
+        connections = await stack.enter_async_context(pool.read_pool(dsn, **_timeouts(settings)))
+        queries = Queries(connections, expire_due)
+        pricing = PricingService(
+            PriceAdmin(connections, prices), PriceQueries(connections), Quotes(connections, prices)
+        )
         if sweep:
             sweeper = ExpireHolds(due_accounts, engine.submit)
             sweeping = repeat("expire_holds", sweeper.run_once, settings.sweep_interval_ms / 1000)
             await stack.enter_async_context(_in_background(sweeping))
-        server = Server(engine, queries, share_port=settings.workers > 1)
+        server = Server(engine, queries, pricing, share_port=settings.workers > 1)
         stack.push_async_callback(server.stop)
         collect_seldom()
         yield await server.start(settings.listen)

@@ -13,6 +13,7 @@ from tests.scenarios.contract import Balance
 from tests.scenarios.grpc_adapter import GrpcAdapter
 from tests.scenarios.oracle_adapter import OracleAdapter
 from tests.support import clock
+from tests.support.prices import shop_on
 from tests.support.server import running_server
 
 EXAMPLES = 40
@@ -31,7 +32,8 @@ class Watched(GrpcAdapter):
 async def test_the_server_does_what_the_oracle_does(database: Database) -> None:
     clock.install(database.owner_dsn)
     loop = asyncio.get_running_loop()
-    async with running_server(database) as server:
+    async with shop_on(database) as shop, running_server(database) as server:
+        await shop.sell_units()
         adapter = Watched(server, database.owner_dsn)
 
         @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)

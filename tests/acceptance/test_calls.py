@@ -396,7 +396,7 @@ async def test_what_is_no_request_at_all(database: Database) -> None:
             await server.channel.unary_unary("/imprest.v1.LedgerService/Nothing")(b"")
         assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
         with pytest.raises(grpc.aio.AioRpcError) as error:
-            await method(bytes(5 * 1024 * 1024))
+            await method(bytes(9 * 1024 * 1024))
         assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 

@@ -9,6 +9,7 @@ from tests.scenarios.grpc_adapter import GrpcAdapter
 from tests.scenarios.loader import Scenario, load_all, table_files
 from tests.scenarios.runner import run_scenario
 from tests.support import clock
+from tests.support.prices import shop_on
 from tests.support.server import running_server
 
 
@@ -19,7 +20,8 @@ async def adapter(request: pytest.FixtureRequest, database: Database) -> AsyncIt
     clock.install(database.owner_dsn)
     if stopped:
         clock.stop(database.owner_dsn)
-    async with running_server(database) as server:
+    async with shop_on(database) as shop, running_server(database) as server:
+        await shop.sell_units()
         yield GrpcAdapter(server, database.owner_dsn, frozen_clock=stopped)
 
 

@@ -27,7 +27,16 @@ CODES = {
     "DEADLINE_TOO_SHORT": "DEADLINE_EXCEEDED",
     "INTERNAL": "INTERNAL",
     "REPLY_TOO_LARGE": "RESOURCE_EXHAUSTED",
-    **dict.fromkeys(["IDEMPOTENCY_KEY_REUSED", "EXTERNAL_REFERENCE_USED", "ACCOUNT_EXISTS"], "ALREADY_EXISTS"),
+    **dict.fromkeys(
+        [
+            "IDEMPOTENCY_KEY_REUSED",
+            "EXTERNAL_REFERENCE_USED",
+            "ACCOUNT_EXISTS",
+            "USAGE_LINE_REUSED",
+            "PRICE_BOOK_EXISTS",
+        ],
+        "ALREADY_EXISTS",
+    ),
     **dict.fromkeys(["DATABASE_UNAVAILABLE", "DRAINING", "QUEUE_FULL"], "UNAVAILABLE"),
     **dict.fromkeys(
         [
@@ -38,6 +47,7 @@ CODES = {
             "RECEIVABLE_OPEN",
             "CALL_LIMIT_REACHED",
             "CURRENCY_MISMATCH",
+            "PRICE_NOT_FOUND",
             "OVERRUN_REJECTED",
             "RESERVATION_COMMITTED",
             "RESERVATION_VOIDED",
@@ -48,7 +58,7 @@ CODES = {
     ),
 }
 #: In the proto, and sent by later releases only.
-PLANNED = {"BUDGET_EXCEEDED", "PRICE_NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED"}
+PLANNED = {"BUDGET_EXCEEDED", "UNAUTHENTICATED", "PERMISSION_DENIED"}
 RETRYABLE = {"ABORTED", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "INTERNAL"}
 
 
@@ -115,6 +125,7 @@ def test_only_denials_by_the_state_of_the_books_are_stored() -> None:
         expected = mapped.code is grpc.StatusCode.FAILED_PRECONDITION or cls in (
             errors.ExternalReferenceUsed,
             errors.AccountExists,
+            errors.UsageLineReused,
         )
         assert cls.stored is expected, cls
 

@@ -36,6 +36,8 @@ BATCH_MESSAGES = {"BatchOperation", "BatchResult"}
 MUTATING = [
     m for m in METHODS if m.GetOptions().idempotency_level == MethodOptions.IDEMPOTENT and m.name != "BatchExecute"
 ]
+POSTING = [m for m in MUTATING if m.containing_service.name != "PricingService"]
+"""Those that go through the posting engine. Changes of prices touch no account: no balance, no place in a batch."""
 READING = [m for m in METHODS if m.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS]
 LISTING = [m for m in METHODS if m.name.startswith("List")]
 
@@ -74,6 +76,9 @@ def names(descriptors: Iterable[MethodDescriptor]) -> list[str]:
 # ---- what this release has ---------------------------------------------------------------------------------
 
 RPCS = {
+    "PricingService": "ListMeters CreatePriceBook GetPriceBook ListPriceBooks ListPriceVersions PublishPrices"
+    " ImportPrices ListPrices AssignPriceBook SetOverride SetExchangeRate Quote",
+    "UsageService": "RecordUsage",
     "LedgerService": "Reserve Extend Commit Void Charge Refund GetReservation ListReservations BatchExecute",
     "AccountService": "CreateAccount GetAccount UpdateAccount ListAccounts FreezeAccount UnfreezeAccount"
     " CloseAccount GetBalance AddCredit ReverseCredit GrantCredit Adjust Withdraw Transfer ListTransactions"
@@ -90,7 +95,7 @@ CONTRACT = {
     "Posting": "debit credit amount",
     "Account": "account_id customer_id display_name currency_code parent_account_id credit_limit"
     " overrun_policy max_overrun max_concurrent_calls low_balance_threshold time_zone labels",
-    "ChargeBreakdown": "charged from_hold from_available receivable absorbed provider_cost",
+    "ChargeBreakdown": "charged from_hold from_available receivable absorbed provider_cost lines",
     "CreateAccountRequest": "account idempotency_key",
     "UpdateAccountRequest": "account update_mask idempotency_key",
     "FreezeAccountRequest": "account_id idempotency_key",
@@ -108,30 +113,59 @@ CONTRACT = {
     "ListTransactionsRequest": "account_id page_size page_token reservation_id",
     "ListTransactionsResponse": "transactions next_page_token",
     "GetTransactionResponse": "transaction refunded_by refund_of",
-    "ReserveRequest": "account_id idempotency_key call_id amount min_amount ttl on_expiry labels",
-    "ReserveResponse": "reservation balance final_unit replayed",
-    "ExtendRequest": "reservation_id idempotency_key new_total used_so_far ttl",
-    "ExtendResponse": "reservation balance final_unit replayed denial_reason",
-    "CommitRequest": "reservation_id idempotency_key amount final effective_time",
+    "ReserveRequest": "account_id idempotency_key call_id amount estimate min_amount ttl on_expiry labels",
+    "ReserveResponse": "reservation balance affordable_duration final_unit replayed",
+    "ExtendRequest": "reservation_id idempotency_key new_total estimate_total used_so_far used ttl",
+    "ExtendResponse": "reservation balance affordable_duration final_unit replayed denial_reason",
+    "CommitRequest": "reservation_id idempotency_key amount usage final effective_time",
     "CommitResponse": "reservation balance charge transaction_id late replayed",
     "VoidRequest": "reservation_id idempotency_key reason",
     "VoidResponse": "reservation balance replayed",
-    "ChargeRequest": "account_id idempotency_key call_id amount effective_time labels",
+    "ChargeRequest": "account_id idempotency_key call_id amount usage effective_time labels",
     "ChargeResponse": "balance charge transaction_id replayed",
     "RefundRequest": "transaction_id reservation_id idempotency_key amount reason reverse_cost",
     "RefundResponse": "transaction balance refunded_total replayed",
+    "RecordUsageRequest": "account_id idempotency_key call_id amount usage effective_time labels",
+    "RecordUsageResponse": "balance charge transaction_id replayed",
+    "UsageReport": "lines start_time end_time labels",
+    "UsageLine": "line_id meter provider model quantity destination operation labels",
+    "Price": "meter provider model destination_prefix charge_model unit_price per_quantity tiers increment_first"
+    " increment_next minimum_quantity connect_fee minimum_charge maximum_charge free_quantity margin_percent markup",
+    "PriceTier": "up_to unit_price flat_fee",
+    "PublishPricesRequest": "price_book_id effective_time prices replace validate_only idempotency_key",
+    "PublishPricesResponse": "version differences",
+    "QuoteRequest": "account_id price_book_id usage at",
+    "QuoteResponse": "price cost margin margin_percent lines",
+    "RatedLine": "line price cost exact_price exact_cost price_version cost_version match",
 }
 
 # (message, member) of every oneof; an id in two forms and what later gets a second form must be in one.
 ONEOFS = {
     ("ReserveRequest", "amount"),
+    ("ReserveRequest", "estimate"),
     ("ExtendRequest", "new_total"),
+    ("ExtendRequest", "estimate_total"),
     ("ExtendRequest", "used_so_far"),
+    ("ExtendRequest", "used"),
     ("CommitRequest", "amount"),
+    ("CommitRequest", "usage"),
     ("ChargeRequest", "amount"),
+    ("ChargeRequest", "usage"),
+    ("RecordUsageRequest", "amount"),
+    ("RecordUsageRequest", "usage"),
     ("RefundRequest", "transaction_id"),
     ("RefundRequest", "reservation_id"),
     ("GetTrialBalanceRequest", "account_id"),
+    ("Price", "margin_percent"),
+    ("Price", "markup"),
+    ("ImportPricesRequest", "litellm_json"),
+    ("ImportPricesRequest", "csv"),
+    ("ListPricesRequest", "version_id"),
+    ("ListPricesRequest", "at"),
+    ("AssignPriceBookRequest", "account_id"),
+    ("AssignPriceBookRequest", "tenant_default"),
+    ("QuoteRequest", "account_id"),
+    ("QuoteRequest", "price_book_id"),
     ("TrialBalanceLine", "debit_balance"),
     ("TrialBalanceLine", "credit_balance"),
 }
@@ -174,7 +208,7 @@ def test_extend_says_why_it_denied() -> None:
 
 def test_every_rpc_says_whether_it_changes_anything() -> None:
     assert sorted([*names(MUTATING), *names(READING), "BatchExecute"]) == sorted(names(METHODS))
-    assert {name for name in names(METHODS) if name.startswith(("Get", "List"))} == set(names(READING))
+    assert {name for name in names(METHODS) if name.startswith(("Get", "List", "Quote"))} == set(names(READING))
 
 
 def test_no_message_is_shared_between_rpcs() -> None:
@@ -188,21 +222,25 @@ def test_no_message_is_shared_between_rpcs() -> None:
     assert embedded & set(uses) == set()
 
 
+@pytest.mark.parametrize("rpc", POSTING, ids=lambda rpc: rpc.name)
+def test_posting_rpc_answers_with_balance(rpc: MethodDescriptor) -> None:
+    assert is_of(rpc.output_type.fields_by_name["balance"], "imprest.v1.Balance")
+
+
 @pytest.mark.parametrize("rpc", MUTATING, ids=lambda rpc: rpc.name)
-def test_mutating_rpc_has_a_key_and_answers_with_balance_and_replayed(rpc: MethodDescriptor) -> None:
+def test_mutating_rpc_has_a_key_and_answers_with_replayed(rpc: MethodDescriptor) -> None:
     key = rpc.input_type.fields_by_name["idempotency_key"]
     assert key.type == FieldDescriptor.TYPE_STRING
-    assert is_of(rpc.output_type.fields_by_name["balance"], "imprest.v1.Balance")
     assert rpc.output_type.fields_by_name["replayed"].type == FieldDescriptor.TYPE_BOOL
 
 
-def test_a_batch_can_hold_every_mutating_request() -> None:
+def test_a_batch_can_hold_every_posting_request() -> None:
     operations = {f.name: f for f in MESSAGES["BatchOperation"].fields}
     results = {f.name: f for f in MESSAGES["BatchResult"].fields}
     assert results.pop("error").message_type.full_name == "google.rpc.Status"
     assert {name: f.number for name, f in operations.items()} == {name: f.number for name, f in results.items()}
-    assert {f.message_type.name for f in operations.values()} == {m.input_type.name for m in MUTATING}
-    assert {f.message_type.name for f in results.values()} == {m.output_type.name for m in MUTATING}
+    assert {f.message_type.name for f in operations.values()} == {m.input_type.name for m in POSTING}
+    assert {f.message_type.name for f in results.values()} == {m.output_type.name for m in POSTING}
 
 
 @pytest.mark.parametrize("rpc", READING, ids=lambda rpc: rpc.name)
@@ -226,7 +264,7 @@ AMOUNTS = words(
     """
     amount min_amount new_total used_so_far captured absorbed wallet held available receivable credit_limit
     max_overrun low_balance_threshold wallet_after charged from_hold from_available provider_cost payment_fee
-    refunded_total debit_balance credit_balance total_debits total_credits
+    refunded_total debit_balance credit_balance total_debits total_credits price cost margin
     """
 )
 
@@ -238,7 +276,7 @@ def test_amounts_are_money_and_money_is_an_amount() -> None:
 
 
 def test_times_are_timestamps_and_spans_durations() -> None:
-    instants = {f.full_name for f in FIELDS if f.name.endswith("_time") or f.name == "as_of"}
+    instants = {f.full_name for f in FIELDS if f.name.endswith("_time") or f.name in ("as_of", "at")}
     assert {f.full_name for f in FIELDS if is_of(f, "google.protobuf.Timestamp")} == instants
     spans = {f.full_name for f in FIELDS if f.name == "ttl" or f.name.endswith("_duration")}
     assert {f.full_name for f in FIELDS if is_of(f, "google.protobuf.Duration")} == spans
@@ -295,7 +333,7 @@ def test_reasons_of_errors() -> None:
         " CALL_LIMIT_REACHED CURRENCY_MISMATCH PRICE_NOT_FOUND OVERRUN_REJECTED RESERVATION_COMMITTED"
         " RESERVATION_VOIDED RESERVATION_EXPIRED REFUND_EXCEEDS_CAPTURE"
     )
-    conflicts = "IDEMPOTENCY_KEY_REUSED EXTERNAL_REFERENCE_USED ACCOUNT_EXISTS"
+    conflicts = "IDEMPOTENCY_KEY_REUSED EXTERNAL_REFERENCE_USED ACCOUNT_EXISTS USAGE_LINE_REUSED PRICE_BOOK_EXISTS"
     others = (
         "INVALID_ARGUMENT NOT_FOUND UNAUTHENTICATED PERMISSION_DENIED CONFLICT DATABASE_UNAVAILABLE DRAINING"
         " QUEUE_FULL OUT_OF_RANGE DEADLINE_TOO_SHORT INTERNAL REPLY_TOO_LARGE"

@@ -13,8 +13,10 @@ from tests.conftest import Database
 from tests.support.postgres import database_of
 from tests.support.seed import seed
 
-APPEND_ONLY = ("transactions", "postings", "refunds", "operations")
-CHANGING = ("accounts", "books", "reservations")
+JOURNAL = ("transactions", "postings", "refunds", "operations", "usage_lines")
+PRICES = ("price_books", "price_versions", "prices", "price_assignments", "exchange_rates")
+APPEND_ONLY = (*JOURNAL, *PRICES)
+CHANGING = ("accounts", "books", "reservations", "usage_counters")
 GRANTED = {
     **dict.fromkeys(APPEND_ONLY, ("SELECT", "INSERT")),
     **dict.fromkeys(CHANGING, ("SELECT", "INSERT", "UPDATE")),
@@ -74,9 +76,13 @@ def test_exactly_what_is_granted(owner: psycopg.Connection) -> None:
     expected = {(t, "imprest_app", p, False) for t, privileges in GRANTED.items() for p in privileges}
     assert set(grants) == expected
     columns = owner.execute(
-        "SELECT 1 FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid::regclass::text = ANY(%s)", [list(GRANTED)]
+        """
+        SELECT attrelid::regclass::text, attname, attacl::text FROM pg_attribute
+        WHERE attacl IS NOT NULL AND attrelid::regclass::text = ANY(%s)
+        """,
+        [list(GRANTED)],
     )
-    assert columns.fetchall() == []
+    assert columns.fetchall() == [("tenants", "price_epoch", "{imprest_app=w/imprest_owner}")]
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -88,13 +94,23 @@ def test_nothing_is_deleted(app: psycopg.Connection, owner: psycopg.Connection, 
     assert {"red", "blue"} < tenants_in(owner, table)
 
 
-@pytest.mark.parametrize("table", [*APPEND_ONLY, "tenants"])
-def test_the_journal_is_append_only(app: psycopg.Connection, table: str) -> None:
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_journal_and_prices_are_append_only(app: psycopg.Connection, table: str) -> None:
     work_for(app, "red")
     with pytest.raises(InsufficientPrivilege):
         run(app, "UPDATE {} SET tenant_id = tenant_id", table)
     with pytest.raises(InsufficientPrivilege):
         run(app, "SELECT 1 FROM {} FOR UPDATE", table)
+
+
+def test_of_a_tenant_only_the_epoch_changes(app: psycopg.Connection) -> None:
+    work_for(app, "red")
+    with pytest.raises(InsufficientPrivilege):
+        app.execute("UPDATE tenants SET create_time = now()")
+    with app.transaction(force_rollback=True):
+        app.execute("SELECT 1 FROM tenants FOR UPDATE")
+        assert app.execute("UPDATE tenants SET price_epoch = price_epoch + 1").rowcount == 1
+    assert app.execute("UPDATE tenants SET price_epoch = 9 WHERE tenant_id = 'blue'").rowcount == 0
 
 
 def test_the_server_makes_no_objects(app: psycopg.Connection) -> None:
@@ -209,6 +225,19 @@ def test_foreign_keys_work_and_do_not_leak(app: psycopg.Connection) -> None:
         ("UPDATE reservations SET captured = -1", "ck_reservations_amounts"),
         ("UPDATE refunds SET amount = 0", "ck_refunds_amount"),
         ("UPDATE accounts SET credit_limit = -1", "ck_accounts_credit_limit"),
+        ("UPDATE tenants SET price_epoch = -1", "ck_tenants_price_epoch"),
+        ("UPDATE price_books SET side = 'BOTH'", "ck_price_books_side"),
+        ("UPDATE price_books SET epoch = 0", "ck_price_books_epoch"),
+        ("UPDATE price_versions SET number = 0", "ck_price_versions_number"),
+        ("UPDATE price_versions SET epoch = 0", "ck_price_versions_epoch"),
+        ("UPDATE prices SET charge_model = 'FREE'", "ck_prices_charge_model"),
+        ("UPDATE prices SET unit_price = -1e-18", "ck_prices_amounts"),
+        ("UPDATE prices SET per_quantity = 0", "ck_prices_quantities"),
+        ("UPDATE prices SET markup = 1, margin_percent = 1", "ck_prices_derived"),
+        ("UPDATE price_assignments SET side = ''", "ck_price_assignments_side"),
+        ("UPDATE price_assignments SET epoch = 0", "ck_price_assignments_epoch"),
+        ("UPDATE exchange_rates SET rate = 0", "ck_exchange_rates_rate"),
+        ("UPDATE exchange_rates SET epoch = 0", "ck_exchange_rates_epoch"),
     ],
 )
 def test_the_owner_is_refused_too(owner: psycopg.Connection, change: str, constraint: str) -> None:

@@ -17,12 +17,17 @@ from imprest_server.db.pool import connect_engine, read_pool, tenant_transaction
 from imprest_server.db.tables import metadata
 from imprest_server.ledger.queries import SQL as READ_SQL
 from imprest_server.ledger.store import SQL
+from imprest_server.pricing.store import SQL as PRICING_SQL
 from tests.conftest import Database
 from tests.support.plans import faults, plan
 from tests.support.postgres import database_of
 from tests.support.seed import seed
 
-STATEMENTS = [name for name in SQL if name not in ("begin", "commit")]
+STATEMENTS = {name: text for name, text in SQL.items() if name not in ("begin", "commit")} | {
+    f"pricing {name}": text
+    for name, text in PRICING_SQL.items()
+    if name.startswith(("load_", "read_", "lock_", "set_", "insert_prices"))
+}
 POSTGRES = postgresql.dialect()
 MODES = ("force_generic_plan", "force_custom_plan")
 
@@ -65,7 +70,7 @@ async def faults_of(
 
 @pytest.mark.parametrize("statement", STATEMENTS)
 async def test_rows_are_found_by_their_full_key(engine: psycopg.AsyncConnection, statement: str) -> None:
-    assert await faults_of(engine, SQL[statement]) == {}
+    assert await faults_of(engine, STATEMENTS[statement]) == {}
 
 
 async def test_foreign_keys_are_checked_by_their_full_key(tables: Database, engine: psycopg.AsyncConnection) -> None:

@@ -66,8 +66,10 @@ _commit = _step(
 _capture = _step("commit", hold=hold_names, amount=amounts_or_zero, final=st.just(False))
 _void = _step("void", hold=hold_names)
 _charge = _step("charge", account=account_names, amount=amounts_or_zero, txn_as=transaction_names)
-_refund = _step("refund", of=hold_names, optional={"amount": amounts})
-_refund_transaction = _step("refund", of_transaction=transaction_names, optional={"amount": amounts})
+_record = _step("record_usage", account=account_names, amount=amounts_or_zero, txn_as=transaction_names)
+_refunded = {"amount": amounts, "reverse_cost": st.booleans()}
+_refund = _step("refund", of=hold_names, optional=_refunded)
+_refund_transaction = _step("refund", of_transaction=transaction_names, optional=_refunded)
 _references = st.sampled_from(("r1", "r2"))
 _credit = st.sampled_from(("add_credit", "reverse_credit", "grant_credit", "withdraw")).flatmap(
     lambda op: _step(op, account=account_names, amount=amounts, optional={"external_reference": _references})
@@ -91,7 +93,7 @@ _read = _step("get_reservation", hold=hold_names)
 _advance = _step("advance", seconds=st.sampled_from(_ADVANCES))
 
 _WEIGHTED = (
-    *[_reserve] * 5, *[_extend] * 4, *[_commit] * 5, _capture, _capture, _void, _charge, _refund, _refund,
+    *[_reserve] * 5, *[_extend] * 4, *[_commit] * 5, _capture, _capture, _void, _charge, _record, _refund, _refund,
     _refund_transaction, _credit, _credit, _adjust, _transfer, _account, _close, _update, _read, *[_advance] * 3,
 )  # fmt: skip
 
@@ -112,11 +114,11 @@ def _late_call(draw: st.DrawFn) -> list[Step]:
         story.append({"op": "extend", "hold": hold, "used": draw(amounts)})
     story.append({"op": "advance", "seconds": draw(st.sampled_from((60, 604_800)))})
     middle = st.one_of(
-        _policy, _update, _credit, _charge, _close, _step("refund", of=st.just(hold), optional={"amount": amounts})
+        _policy, _update, _credit, _charge, _close, _step("refund", of=st.just(hold), optional=_refunded)
     )
     story += draw(st.lists(middle, max_size=2))
     story.append({"op": "commit", "hold": hold, "amount": draw(amounts_or_zero), "txn_as": draw(transaction_names)})
-    story += draw(st.lists(_step("refund", of=st.just(hold), optional={"amount": amounts}), max_size=1))
+    story += draw(st.lists(_step("refund", of=st.just(hold), optional=_refunded), max_size=1))
     return story
 
 
@@ -163,6 +165,21 @@ def _meaningful(draw: st.DrawFn, step: Step, taken: list[Step]) -> Step:
     return step
 
 
+_USAGE = {"amount": "units", "new_total": "total_units", "used": "used_units"}
+_PRICED = ("reserve", "extend", "commit", "charge", "record_usage")
+
+
+@st.composite
+def _measured(draw: st.DrawFn, step: Step) -> Step:
+    """The step, of those that take usage half with usage in place of amounts, and now and then with a line's id."""
+    if step["op"] not in _PRICED or not draw(st.booleans()):
+        return step
+    step = {_USAGE.get(name, name): value for name, value in step.items()}
+    if step["op"] not in ("reserve", "extend") and draw(st.integers(0, 3)) == 0:
+        step["line"] = draw(st.sampled_from(("l1", "l2")))
+    return step
+
+
 @st.composite
 def programs(draw: st.DrawFn, max_stories: int = 12) -> Program:
     """A run of single operations and little stories, in which some operations are tried again.
@@ -176,13 +193,14 @@ def programs(draw: st.DrawFn, max_stories: int = 12) -> Program:
     )
     taken: list[Step] = []
     for number, single_step in enumerate(step for story in stories for step in story):
-        step = draw(_meaningful(single_step, taken))
+        step = draw(_measured(draw(_meaningful(single_step, taken))))
         keyed = step["op"] not in ("advance", "get_reservation")
         taken.append(step | {"key": f"k{number}"} if keyed else step)
         again = [earlier for earlier in taken if "key" in earlier]
         if again and draw(st.integers(0, 9)) == 0:
             retry = draw(st.sampled_from(again))
-            if "amount" in retry and draw(st.integers(0, 3)) == 0:
-                retry = retry | {"amount": "7"}
+            given = next((name for name in ("amount", "units") if name in retry), None)
+            if given and draw(st.integers(0, 3)) == 0:
+                retry = retry | {given: "7"}
             taken.append(retry)
     return Program({alias: draw(_settings) for alias in ACCOUNTS}, taken)

@@ -11,6 +11,9 @@ Requests
     currency                 ISO code of every amount in the request; set when there is one, and for create_account
     amount, min_amount, payment_fee, new_total, used, credit_limit, max_overrun
                              decimal text in the major unit ("1.25"); for update_account null clears max_overrun
+    units, total_units, used_units   decimal text: usage in place of amount, new_total and used. The adapter's prices
+                             are those of `UNIT_PRICE` and `UNIT_COST`: a unit is sold for 1 and costs 0.25
+    line                     text: the id of the usage line, with units; absent: none
     max_concurrent_calls     integer; null clears it
     overrun_policy           "COLLECT" | "CAP" | "REJECT"
     on_expiry                "CAPTURE_USED" | "RELEASE"
@@ -34,11 +37,11 @@ Requests
     withdraw         account_id amount [external_reference]
     adjust           account_id amount reason [external_reference]
     transfer         from_account_id to_account_id amount [reason]
-    reserve          account_id call_id amount [min_amount ttl on_expiry]
-    extend           reservation_id [new_total used ttl]
-    commit           reservation_id amount [final effective_ago]
+    reserve          account_id call_id amount|units [min_amount ttl on_expiry]
+    extend           reservation_id [new_total|total_units used|used_units ttl]
+    commit           reservation_id amount|units [line final effective_ago]
     void             reservation_id [reason]
-    charge           account_id call_id amount [effective_ago]
+    charge record_usage   account_id call_id amount|units [line effective_ago]
     refund           reservation_id or transaction_id [amount reason reverse_cost]
     get_account get_balance   account_id, get_balance also [as_of_ago]
     get_reservation  reservation_id
@@ -64,6 +67,11 @@ from typing import Any, Protocol
 Request = Mapping[str, Any]
 """One resolved operation; see the module's text."""
 
+UNIT_METER = "telephony.outbound_seconds"
+UNIT_PRICE = Decimal(1)
+UNIT_COST = Decimal("0.25")
+"""What `units` are measured on, sold for, and cost; in US dollars."""
+
 CODE_OF_REASON: dict[str, str] = {
     "INVALID_ARGUMENT": "INVALID_ARGUMENT",
     "NOT_FOUND": "NOT_FOUND",
@@ -71,6 +79,7 @@ CODE_OF_REASON: dict[str, str] = {
     "IDEMPOTENCY_KEY_REUSED": "ALREADY_EXISTS",
     "EXTERNAL_REFERENCE_USED": "ALREADY_EXISTS",
     "ACCOUNT_EXISTS": "ALREADY_EXISTS",
+    "USAGE_LINE_REUSED": "ALREADY_EXISTS",
     "INSUFFICIENT_FUNDS": "FAILED_PRECONDITION",
     "ACCOUNT_FROZEN": "FAILED_PRECONDITION",
     "ACCOUNT_CLOSED": "FAILED_PRECONDITION",
@@ -110,7 +119,7 @@ class Result:
     transaction_id    in the reply; None if the operation wrote none, or its reply has no such field
     fields            the rest, each only where the reply has it:
                       state, total, captured, used_so_far        of the reservation (total is its amount)
-                      charged, from_hold, from_available, receivable, absorbed      of the charge
+                      charged, from_hold, from_available, receivable, absorbed, provider_cost    of the charge
                       final_unit, denial_reason (None: no reason), late, refunded_total
                       account_state           of the account (account operations except transfer, and get_account)
                       Amounts are canonical decimal texts; state names have no enum prefix.

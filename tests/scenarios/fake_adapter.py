@@ -11,6 +11,8 @@ import grpc
 
 from imprest.v1.account_service_pb2_grpc import AccountServiceStub
 from imprest.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from imprest.v1.pricing_service_pb2_grpc import PricingServiceStub
+from imprest.v1.usage_service_pb2_grpc import UsageServiceStub
 from imprest_client.testing import FakeImprest
 from tests.scenarios.grpc_adapter import GrpcAdapter
 from tests.support.server import Running
@@ -37,5 +39,12 @@ async def fake_adapter() -> AsyncIterator[FakeAdapter]:
     """A fake whose clock stands still."""
     fake = FakeImprest(datetime(2026, 1, 31, 12, tzinfo=UTC))
     async with fake, grpc.aio.insecure_channel(fake.target) as channel:
-        running = Running(fake.target, channel, LedgerServiceStub(channel), AccountServiceStub(channel))
+        running = Running(
+            fake.target,
+            channel,
+            LedgerServiceStub(channel),
+            AccountServiceStub(channel),
+            UsageServiceStub(channel),
+            PricingServiceStub(channel),
+        )
         yield FakeAdapter(running, fake)

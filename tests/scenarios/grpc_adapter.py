@@ -12,13 +12,23 @@ import grpc
 import psycopg
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.decimal_pb2 import Decimal as Quantity
 from google.type.money_pb2 import Money
 
-from imprest.v1 import account_pb2, account_service_pb2, balance_pb2, errors_pb2, ledger_service_pb2, reservation_pb2
+from imprest.v1 import (
+    account_pb2,
+    account_service_pb2,
+    balance_pb2,
+    errors_pb2,
+    ledger_service_pb2,
+    reservation_pb2,
+    usage_service_pb2,
+)
 from imprest.v1.transaction_pb2 import LedgerAccountCode
+from imprest.v1.usage_pb2 import UsageLine, UsageReport
 from imprest_client.errors import details_of
 from imprest_client.money import to_decimal, to_money
-from tests.scenarios.contract import Balance, Entry, Request, Result
+from tests.scenarios.contract import UNIT_METER, Balance, Entry, Request, Result
 from tests.support import clock
 from tests.support.server import Running
 
@@ -41,13 +51,15 @@ _METHODS: dict[str, tuple[str, Any]] = {
     "commit": ("Commit", ledger_service_pb2.CommitRequest),
     "void": ("Void", ledger_service_pb2.VoidRequest),
     "charge": ("Charge", ledger_service_pb2.ChargeRequest),
+    "record_usage": ("RecordUsage", usage_service_pb2.RecordUsageRequest),
     "refund": ("Refund", ledger_service_pb2.RefundRequest),
     "get_reservation": ("GetReservation", ledger_service_pb2.GetReservationRequest),
 }
 _MONEY = frozenset(["amount", "min_amount", "payment_fee", "new_total", "used_so_far"])
 _MONEY_SETTINGS = frozenset(["credit_limit", "max_overrun"])
 _SETTINGS = _MONEY_SETTINGS | {"overrun_policy", "max_concurrent_calls"}
-_CHARGE = ("charged", "from_hold", "from_available", "receivable", "absorbed")
+_CHARGE = ("charged", "from_hold", "from_available", "receivable", "absorbed", "provider_cost")
+_USAGE = {"units": "usage", "total_units": "estimate_total", "used_units": "used"}
 
 
 class GrpcAdapter:
@@ -115,8 +127,8 @@ class GrpcAdapter:
         return f"{'rsv' if kind == 'reservation' else 'txn'}_{uuid4().hex}"
 
     async def _call(self, method: str, message: Any) -> Any:
-        in_ledger = hasattr(self._server.ledger, method)
-        stub: Callable[[Any], Any] = getattr(self._server.ledger if in_ledger else self._server.accounts, method)
+        services = (self._server.ledger, self._server.accounts, self._server.usage)
+        stub: Callable[[Any], Any] = next(getattr(s, method) for s in services if hasattr(s, method))
         return await stub(message)
 
     def _message(self, fields: dict[str, Any]) -> tuple[str, Any]:
@@ -125,8 +137,12 @@ class GrpcAdapter:
         if method in ("CreateAccount", "UpdateAccount"):
             return method, _account_request(method, message_type, fields, currency)
         values: dict[str, Any] = {}
+        line = fields.pop("line", "")
         for name, value in fields.items():
-            if name in _MONEY:
+            if name in _USAGE:
+                report = UsageReport(lines=[UsageLine(line_id=line, meter=UNIT_METER, quantity=Quantity(value=value))])
+                values["estimate" if method == "Reserve" else _USAGE[name]] = report
+            elif name in _MONEY:
                 values[name] = _money(value, currency)
             elif name == "ttl":
                 values[name] = Duration(seconds=value)

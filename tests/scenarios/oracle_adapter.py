@@ -99,7 +99,7 @@ def _fields(outcome: Outcome) -> dict[str, str | bool | None]:
         fields["captured"] = text_from_nanos(hold.captured)
         fields["used_so_far"] = text_from_nanos(hold.used)
     if outcome.charge is not None:
-        for name in ("charged", "from_hold", "from_available", "receivable", "absorbed"):
+        for name in ("charged", "from_hold", "from_available", "receivable", "absorbed", "provider_cost"):
             fields[name] = text_from_nanos(getattr(outcome.charge, name))
     if outcome.final_unit is not None:
         fields["final_unit"] = outcome.final_unit

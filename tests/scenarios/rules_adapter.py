@@ -33,6 +33,7 @@ from imprest_server.ledger.working_set import Changes, Ledger, Terms
 from imprest_server.posting.batch import fold
 from tests.scenarios import contract
 from tests.scenarios.contract import CODE_OF_REASON, Balance, Entry, Result
+from tests.support.prices import UNIT_PRICES, units
 
 TENANT = TenantId("default")
 
@@ -53,9 +54,11 @@ _OPERATIONS: dict[str, type[Operation]] = {
     "commit": operations.Commit,
     "void": operations.Void,
     "charge": operations.Charge,
+    "record_usage": operations.RecordUsage,
     "refund": operations.Refund,
 }
 _MONEY = frozenset(["amount", "min_amount", "payment_fee", "new_total", "used"])
+_USAGE = {"units": "usage", "total_units": "estimate_total", "used_units": "used"}
 _SETTINGS = frozenset(["credit_limit", "max_overrun", "overrun_policy", "max_concurrent_calls"])
 
 
@@ -68,6 +71,7 @@ class RulesAdapter:
         self.ledger = Ledger(Terms())
         self.now = datetime(2026, 1, 31, 12, tzinfo=UTC)
         self.transactions: list[model.Transaction] = []
+        self.prices = UNIT_PRICES
 
     async def apply(self, request: contract.Request) -> Result:
         """Carry out one operation as a batch of its own."""
@@ -116,6 +120,7 @@ class RulesAdapter:
     def _post(self, requested: list[Operation]) -> list[Any]:
         due = [(r, TransactionId(uuid7())) for r in self.ledger.reservations.values()]
         requests = [Request(op, fingerprint(op), uuid7(), uuid7()) for op in requested]
+        self.ledger.rating = self.prices.rating(self.ledger, requested, self.now)
         results = fold(Loaded(self.ledger, self.now, due, set()), requests)
         self.transactions.extend(self.ledger.changes.transactions)
         self.ledger.changes = Changes()
@@ -131,7 +136,12 @@ class RulesAdapter:
             }
             if cls is operations.CreateAccount:
                 values["currency_code"] = currency
+        line = fields.pop("line", "")
         for name, value in fields.items():
+            if name in _USAGE:
+                field = "estimate" if cls is operations.Reserve else _USAGE[name]
+                values[field] = units(Decimal(value), line)
+                continue
             values["used_so_far" if name == "used" else _renamed(name)] = self._value(name, value, currency)
         if issubclass(cls, operations.CreditOperation):
             values.setdefault("reason", None)
@@ -228,7 +238,7 @@ def _result(outcome: Outcome) -> Result:
     if reply.account is not None:
         fields["account_state"] = reply.account.state.value
     if reply.charge is not None:
-        for name in ("charged", "from_hold", "from_available", "receivable", "absorbed"):
+        for name in ("charged", "from_hold", "from_available", "receivable", "absorbed", "provider_cost"):
             fields[name] = format_nanos(getattr(reply.charge, name))
     if reply.refunded_total is not None:
         fields["refunded_total"] = format_nanos(reply.refunded_total)

@@ -32,11 +32,12 @@ INPUTS: dict[str, frozenset[str]] = {
     "withdraw": _CREDIT,
     "adjust": _CREDIT | {"reason"},
     "transfer": frozenset(["from", "to", "amount", "currency", "reason"]),
-    "reserve": frozenset(["account", "amount", "currency", "min_amount", "ttl", "on_expiry"]),
-    "extend": frozenset(["hold", "new_total", "used", "currency", "ttl"]),
-    "commit": frozenset(["hold", "amount", "currency", "final", "effective_ago"]),
+    "reserve": frozenset(["account", "amount", "units", "currency", "min_amount", "ttl", "on_expiry"]),
+    "extend": frozenset(["hold", "new_total", "total_units", "used", "used_units", "currency", "ttl"]),
+    "commit": frozenset(["hold", "amount", "units", "line", "currency", "final", "effective_ago"]),
     "void": frozenset(["hold", "reason"]),
-    "charge": frozenset(["account", "amount", "currency", "effective_ago"]),
+    "charge": frozenset(["account", "amount", "units", "line", "currency", "effective_ago"]),
+    "record_usage": frozenset(["account", "amount", "units", "line", "currency", "effective_ago"]),
     "refund": frozenset(["of", "of_transaction", "amount", "currency", "reason", "reverse_cost"]),
     "get_account": frozenset(["account"]),
     "get_balance": frozenset(["account", "as_of_ago"]),
@@ -51,7 +52,7 @@ steps (made unique per run; without it every step has its own), raw_key: sent ex
 FIELD_EXPECTATIONS = frozenset(
     [
         "state", "granted", "total", "captured", "used_so_far", "account_state",
-        "charged", "from_hold", "from_available", "receivable", "absorbed",
+        "charged", "from_hold", "from_available", "receivable", "absorbed", "provider_cost",
         "final_unit", "denial_reason", "late", "refunded_total",
     ]
 )  # fmt: skip
@@ -139,7 +140,7 @@ class Session:
             request.setdefault("currency", self._currency)
         if op == "adjust":
             request.setdefault("reason", "scenario")
-        if op in ("reserve", "charge"):
+        if op in ("reserve", "charge", "record_usage"):
             request["call_id"] = f"call-{self.run}"
         if op not in READS:
             own = f"step-{self._steps}-{self.run}"

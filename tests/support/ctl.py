@@ -64,7 +64,7 @@ class Ctl:
         with (
             patch.dict(os.environ, {**clean, **own, **(self.variables or {})}, clear=True),
             patch.object(sys, "argv", ["imprestctl", *arguments]),
-            patch.object(sys, "stdin", io.StringIO(stdin)),
+            patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")),
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(errors),
             pytest.raises(SystemExit) as ended,

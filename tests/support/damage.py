@@ -44,6 +44,34 @@ def _set(table: str, change: str, where: str) -> str:
 
 
 CASES: dict[str, tuple[Place, list[str]]] = {
+    "another cost of a usage line": (
+        ("gus", 2, "provider cost"),
+        [_set("usage_lines", "cost = cost + 0.000000001", "seq = 2")],
+    ),
+    "another price of a usage line": (
+        ("gus", 2, "charge for usage"),
+        [_set("usage_lines", "price = price - 1", "seq = 2")],
+    ),
+    "a usage line missing": (
+        ("gus", 2, "provider cost"),
+        ["DELETE FROM usage_lines WHERE seq = 2"],
+    ),
+    "a usage line of another transaction": (
+        ("gus", 1, "usage lines"),
+        [_set("usage_lines", "seq = 1", "seq = 2")],
+    ),
+    "a counter that is behind": (
+        ("gus", None, "counter of SALE telephony.outbound_seconds in {month}"),
+        [_set("usage_counters", "quantity = quantity - 1", "true")],
+    ),
+    "a counter missing": (
+        ("gus", None, "counter of SALE telephony.outbound_seconds in {month}"),
+        ["DELETE FROM usage_counters"],
+    ),
+    "another captured cost": (
+        ("gus", None, "captured_cost of reservation {reservation}"),
+        [_set("reservations", "captured_cost = captured_cost + 1", "account_id = 'gus'")],
+    ),
     "an amount changed": (
         ("ann", 5, "wallet_after"),
         [_set("postings", "amount = amount + 1", f"{_ANN} AND seq = 5")],

@@ -50,13 +50,55 @@ INSERT INTO refunds (tenant_id, captured_transaction_id, refund_transaction_id, 
 SELECT tenant_id, transaction_id, transaction_id, account_id, 'REFUND', 1, 0
 FROM transactions WHERE tenant_id = %(tenant)s;
 
+INSERT INTO usage_lines (
+    tenant_id, account_id, call_id, line_id, seq, meter, provider, model, quantity, destination, operation, labels,
+    price, cost, exact_price, exact_cost, price_version_id, match, start_time, create_time
+)
+SELECT
+    tenant_id, account_id, 'call ' || seq, 'l1', seq, 'llm.input_tokens', '', '', 1, '', '', '{}', 1, 1, 1, 1,
+    md5(tenant_id || 'ver1/1')::uuid, '', now(), now()
+FROM transactions WHERE tenant_id = %(tenant)s;
+
+INSERT INTO usage_counters (
+    tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity
+)
+SELECT tenant_id, account_id, '2026-01-01', 'SALE', 'llm.input_tokens', '', '', '', 1
+FROM accounts WHERE tenant_id = %(tenant)s;
+
 INSERT INTO operations (tenant_id, kind, idempotency_key, fingerprint, payload, create_time)
 SELECT tenant_id, 'RESERVE', 'key ' || account_id || '/' || seq, sha256(''), '{}', now()
 FROM transactions WHERE tenant_id = %(tenant)s;
+
+INSERT INTO price_books (tenant_id, price_book_id, side, currency_code, display_name, account_id, epoch, create_time)
+SELECT %(tenant)s, 'book ' || a, 'SALE', 'USD', '', 'acc_' || a, a, now() FROM generate_series(1, %(accounts)s) AS a;
+
+INSERT INTO price_versions (tenant_id, version_id, price_book_id, number, epoch, effective_time, create_time)
+SELECT
+    %(tenant)s, md5(%(tenant)s || 'ver' || a || '/' || n)::uuid, 'book ' || a, n, (a - 1) * %(each)s + n, now(), now()
+FROM generate_series(1, %(accounts)s) AS a, generate_series(1, %(each)s) AS n;
+
+INSERT INTO prices (
+    tenant_id, version_id, meter, provider, model, destination_prefix, charge_model, unit_price, per_quantity, tiers,
+    minimum_quantity, connect_fee, free_quantity, source
+)
+SELECT
+    tenant_id, version_id, 'llm.input_tokens', '', 'model ' || m, '', 'PER_UNIT', 1, 1, '[]', 0, 0, 0, ''
+FROM price_versions, generate_series(1, 2) AS m
+WHERE tenant_id = %(tenant)s;
+
+INSERT INTO price_assignments (
+    tenant_id, epoch, side, currency_code, account_id, price_book_id, effective_time, create_time
+)
+SELECT tenant_id, epoch, 'SALE', 'USD', NULL, price_book_id, now(), now()
+FROM price_versions WHERE tenant_id = %(tenant)s;
+
+INSERT INTO exchange_rates (tenant_id, epoch, price_book_id, currency_code, rate, effective_time, create_time)
+SELECT tenant_id, epoch, price_book_id, 'EUR', 1, now(), now() FROM price_versions WHERE tenant_id = %(tenant)s;
 """
 
 
 def seed(connection: psycopg.Connection, tenant: str, *, accounts: int = 1, each: int = 2) -> None:
-    """Add a tenant with accounts `acc_1` and on, each with so many reservations, transactions and operations."""
+    """Add a tenant with accounts `acc_1` and on, each with so many reservations, transactions, operations
+    and versions of a price book."""
     cursor = psycopg.ClientCursor(connection)
     cursor.execute(_SEED, {"tenant": tenant, "accounts": accounts, "each": each})

@@ -11,6 +11,8 @@ import structlog
 
 from imprest.v1.account_service_pb2_grpc import AccountServiceStub
 from imprest.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from imprest.v1.pricing_service_pb2_grpc import PricingServiceStub
+from imprest.v1.usage_service_pb2_grpc import UsageServiceStub
 from imprest_server.bootstrap import running
 from imprest_server.config import Settings
 from tests.conftest import Database
@@ -27,6 +29,8 @@ class Running:
     channel: grpc.aio.Channel
     ledger: LedgerServiceStub
     accounts: AccountServiceStub
+    usage: UsageServiceStub
+    pricing: PricingServiceStub
 
 
 @asynccontextmanager
@@ -37,4 +41,11 @@ async def running_server(database: Database, **settings: Any) -> AsyncIterator[R
     """
     chosen = Settings(**{"listen": "127.0.0.1:0", "sweep_interval_ms": 3_600_000, **settings})
     async with running(chosen, database.app_dsn) as target, grpc.aio.insecure_channel(target) as channel:
-        yield Running(target, channel, LedgerServiceStub(channel), AccountServiceStub(channel))
+        yield Running(
+            target,
+            channel,
+            LedgerServiceStub(channel),
+            AccountServiceStub(channel),
+            UsageServiceStub(channel),
+            PricingServiceStub(channel),
+        )

@@ -25,7 +25,14 @@ def test_every_reason_of_the_proto_has_its_class() -> None:
 
 def test_exactly_what_is_worth_repeating_is_retryable() -> None:
     retryable = {reason for reason, cls in BY_REASON.items() if issubclass(cls, errors.Retryable)}
-    assert retryable == {"CONFLICT", "DATABASE_UNAVAILABLE", "DRAINING", "QUEUE_FULL", "DEADLINE_TOO_SHORT"}
+    assert retryable == {
+        "CONFLICT",
+        "DATABASE_UNAVAILABLE",
+        "DRAINING",
+        "QUEUE_FULL",
+        "REPLY_TOO_LARGE",
+        "DEADLINE_TOO_SHORT",
+    }
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -24,6 +25,8 @@ SCALARS: dict[type, Callable[[], object]] = {
     bool: lambda: True,
     bytes: lambda: bytes([0, 255, next(_numbers) % 256]),
     UUID: lambda: UUID(int=UUID("0190163d8694739b94ea4c0f4d7f2a01").int + next(_numbers)),
+    Decimal: lambda: Decimal(next(_numbers)).scaleb(-18),
+    timedelta: lambda: timedelta(microseconds=next(_numbers)),
     datetime: lambda: datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC) + timedelta(microseconds=next(_numbers)),
 }
 

@@ -7,13 +7,14 @@ from uuid import UUID
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.decimal_pb2 import Decimal as DecimalMessage
 from google.type.money_pb2 import Money as MoneyMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imprest.v1 import account_pb2, reservation_pb2
+from imprest.v1 import account_pb2, reservation_pb2, usage_pb2
 from imprest.v1.account_service_pb2 import GetBalanceRequest
-from imprest.v1.ledger_service_pb2 import ReserveRequest
+from imprest.v1.ledger_service_pb2 import CommitRequest, ReserveRequest
 from imprest_client.money import to_decimal
 from imprest_client.money import to_money as money_of_decimal
 from imprest_server.core.errors import AmountOutOfRange, ImprestError, InvalidArgument
@@ -23,6 +24,7 @@ from imprest_server.ledger.model import Account, AccountState, OverrunPolicy, Tr
 from imprest_server.ledger.operations import AccountSettings
 from imprest_server.transport import convert, resources
 from imprest_server.transport.account_settings import given_settings, masked_settings
+from imprest_server.transport.usage import parse_usage, to_usage_line
 
 NANOS = st.integers(-MAX_NANOS, MAX_NANOS)
 TIMES = st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31, 23, 59, 59), timezones=st.just(UTC))  # noqa: DTZ001
@@ -243,3 +245,55 @@ def test_limits_that_are_not_set_are_absent() -> None:
         assert not message.HasField(name), name
     assert message.HasField("credit_limit")
     assert message.state == resources.ACCOUNT_STATE.to_proto[AccountState.ACTIVE]
+
+
+# ---- usage ----------------------------------------------------------------------------------------------------
+
+
+@given(st.decimals(min_value=0, max_value=10**20, allow_nan=False, allow_infinity=False, places=18))
+def test_a_quantity_survives_the_wire(quantity: Decimal) -> None:
+    line = usage_pb2.UsageLine(meter="llm.input_tokens", quantity=convert.to_decimal(quantity))
+    assert convert.parse_decimal(line, "quantity") == quantity
+    assert "E" not in line.quantity.value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "NaN", "Infinity", "1e999", "1,5", " 1", "1_000", "٣", "0x1", "1" * 65, ".", "--1"]
+)
+def test_a_decimal_that_is_none(text: str) -> None:
+    line = usage_pb2.UsageLine(quantity=DecimalMessage(value=text))
+    with pytest.raises(InvalidArgument) as error:
+        convert.parse_decimal(line, "quantity", "usage.lines[3].")
+    assert refused(error) == "usage.lines[3].quantity"
+
+
+@pytest.mark.parametrize(("text", "shown"), [("100", "100"), ("0.50", "0.5"), ("1E+3", "1000"), ("5e-7", "0.0000005")])
+def test_a_decimal_is_shown_plainly(text: str, shown: str) -> None:
+    assert convert.to_decimal(Decimal(text)).value == shown
+
+
+def test_a_usage_report_is_read_and_shown_again() -> None:
+    start = Timestamp(seconds=1_000, nanos=5_000)
+    message = usage_pb2.UsageLine(
+        line_id="stt-1",
+        meter="stt.seconds",
+        provider="deepgram",
+        model="nova-3",
+        quantity=DecimalMessage(value="12.25"),
+        destination="4930",
+        operation="transcribe",
+        labels={"agent": "a1"},
+    )
+    request = CommitRequest(usage=usage_pb2.UsageReport(lines=[message], start_time=start, labels={"lead": "l1"}))
+    report = parse_usage(request, "usage")
+    assert report is not None
+    assert (report.start_time, report.end_time) == (datetime(1970, 1, 1, 0, 16, 40, 5, tzinfo=UTC), None)
+    assert report.labels == {"lead": "l1"}
+    assert [to_usage_line(line) for line in report.lines] == [message]
+
+
+def test_a_usage_line_needs_its_quantity() -> None:
+    request = CommitRequest(usage=usage_pb2.UsageReport(lines=[usage_pb2.UsageLine(meter="stt.seconds")]))
+    with pytest.raises(InvalidArgument) as error:
+        parse_usage(request, "usage")
+    assert refused(error) == "usage.lines[0].quantity"

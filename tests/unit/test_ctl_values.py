@@ -127,9 +127,7 @@ def test_a_date_at_the_end_of_a_period_includes_its_day() -> None:
     assert rfc3339(parse_instant("2026-10-25T10:00", BERLIN, NOW, end_of_day=True)) == "2026-10-25T09:00:00Z"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "tomorrow", "2026-13-01", "24.10.2026", "7w", "d", "9999-12-31x", "99999d", "1969-12-31"]
-)
+@pytest.mark.parametrize("text", ["", "2026-13-01", "24.10.2026", "7w", "d", "9999-12-31x", "99999d", "1969-12-31"])
 def test_what_is_no_instant(text: str) -> None:
     with pytest.raises(UsageError):
         parse_instant(text, BERLIN, NOW)

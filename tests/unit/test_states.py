@@ -197,6 +197,7 @@ ACCOUNT_OPERATIONS: dict[str, tuple[str, Callable[[Bench], Awaitable[Result]]]] 
     ),
     "Reserve": ("RESERVE", lambda b: b.do("reserve", account_id="acme", amount="1", call_id="c")),
     "Charge": ("CHARGE", lambda b: b.do("charge", account_id="acme", amount="1", call_id="c")),
+    "RecordUsage": ("RECORD_USAGE", lambda b: b.do("record_usage", account_id="acme", amount="1", call_id="c")),
     "Extend, same total": ("EXTEND", lambda b: b.do("extend", reservation_id=b.hold, new_total="10")),
     "Extend, higher total": ("EXTEND", lambda b: b.do("extend", reservation_id=b.hold, new_total="11")),
     "Commit": ("COMMIT", lambda b: b.do("commit", reservation_id=b.hold, amount="4")),

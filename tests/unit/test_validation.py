@@ -40,6 +40,7 @@ GOOD: list[Operation] = [
     ops.Commit(**COMMON, reservation_id=RESERVATION, amount=usd(1)),
     ops.Void(**COMMON, reservation_id=RESERVATION),
     ops.Charge(**COMMON, account_id=A, amount=usd(1)),
+    ops.RecordUsage(**COMMON, account_id=A, amount=usd(1)),
     ops.Refund(**COMMON, reservation_id=RESERVATION),
 ]
 BY_TYPE = {type(operation): operation for operation in GOOD}
@@ -111,6 +112,7 @@ AMOUNT_FIELDS = [
     (ops.Extend, "used_so_far", False, True),
     (ops.Commit, "amount", False, True),
     (ops.Charge, "amount", False, True),
+    (ops.RecordUsage, "amount", False, True),
     (ops.Refund, "amount", False, False),
 ]
 

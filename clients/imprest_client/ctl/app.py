@@ -18,7 +18,9 @@ from imprest_client.ctl.groups import (
     credit,
     explain,
     funds,
+    price_changes,
     profiles,
+    quote,
     refund,
     reservations,
     statement,
@@ -27,7 +29,20 @@ from imprest_client.ctl.groups import (
 from imprest_client.ctl.output import Format, Output
 from imprest_client.ctl.values import parse_zone
 
-GROUPS = (accounts, balance, credit, funds, statement, reservations, refund, explain, trial_balance, profiles)
+GROUPS = (
+    accounts,
+    balance,
+    credit,
+    funds,
+    statement,
+    reservations,
+    refund,
+    explain,
+    trial_balance,
+    price_changes,
+    quote,
+    profiles,
+)
 
 HELP = """Look after the accounts of an Imprest server: their credit, their holds, their statements.
 

@@ -74,6 +74,7 @@ class Failure:
     message: str
     hint: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
+    violations: Mapping[str, str] = field(default_factory=dict)
     replayed: bool = False
     idempotency_key: str | None = None
 
@@ -94,6 +95,7 @@ def failure_of(error: CtlError | ImprestError, *, address: str = "", key: str | 
         message=error.details.message,
         hint=_hint(error, address, key),
         values=error.details.metadata,
+        violations=error.details.violations,
         replayed=error.replayed,
         idempotency_key=key,
     )
@@ -131,6 +133,8 @@ _HINTS: Final[Mapping[str, str]] = {
     "all that is left is refunded",
     "EXTERNAL_REFERENCE_USED": "this has been posted before under that reference",
     "ACCOUNT_EXISTS": "`imprestctl accounts show {account_id}` shows it",
+    "PRICE_NOT_FOUND": "`imprestctl prices books` lists the books, `imprestctl prices assign` says whom they price",
+    "PRICE_BOOK_EXISTS": "`imprestctl prices show {price_book_id}` shows it",
     "IDEMPOTENCY_KEY_REUSED": "use a new key for a new request, or leave --key out",
     "UNAUTHENTICATED": "give a token with IMPRESTCTL_TOKEN or a profile (`imprestctl profiles set NAME --ask-token`)",
     "PERMISSION_DENIED": "the token does not allow this",

@@ -166,6 +166,9 @@ class Output:
             sys.stderr.write(json.dumps({"error": _failure_object(failure)}, ensure_ascii=False) + "\n")
             return
         _write(self._err, Text(f"imprestctl: {failure.reason}: {failure.message}", style="red"))
+        if len(failure.violations) > 1:  # a single one is the message
+            for where, problem in failure.violations.items():
+                _write(self._err, Text(f"  {where}: {problem}"))
         if failure.hint:
             _write(self._err, Text(f"hint: {failure.hint}"))
 
@@ -318,6 +321,7 @@ def _failure_object(failure: Failure) -> dict[str, Any]:
         "reason": failure.reason,
         "message": failure.message,
         "values": dict(sorted(failure.values.items())),
+        **({"violations": dict(failure.violations)} if failure.violations else {}),
         "hint": failure.hint,
         "replayed": failure.replayed,
         "idempotency_key": failure.idempotency_key,

@@ -22,7 +22,7 @@ from imprest_client.ctl.rows import Receipt
 from imprest_client.ctl.settings import Options, Profiles, Settings, profiles_path, read_profiles, resolve
 from imprest_client.ctl.values import parse_amount, parse_zone
 from imprest_client.errors import ImprestError
-from imprest_client.sync import AdminClient
+from imprest_client.sync import AdminClient, PricingClient
 
 
 class Answer(Protocol):
@@ -66,6 +66,11 @@ class Session:
     def client(self) -> AdminClient:
         """The server's client."""
         return AdminClient(self._connection)
+
+    @cached_property
+    def pricing(self) -> PricingClient:
+        """The server's client for prices."""
+        return PricingClient(self._connection)
 
     @cached_property
     def _connection(self) -> Connection:

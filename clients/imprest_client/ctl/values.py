@@ -102,7 +102,7 @@ def parse_zone(name: str) -> ZoneInfo:
 
 
 def parse_instant(text: str, zone: ZoneInfo, now: datetime, *, end_of_day: bool = False) -> datetime:
-    """An instant in UTC, from a date, a date and time, `today`, `yesterday`, or how long ago (`7d`, `12h`).
+    """An instant in UTC, from a date, a date and time, `today`, `yesterday`, `tomorrow`, or how long ago (`7d`, `12h`).
 
     A date is the start of that day in `zone`; with `end_of_day` the start of the next one, so that a period includes
     its last day. A time without an offset is read in `zone`, too.
@@ -119,7 +119,7 @@ def parse_instant(text: str, zone: ZoneInfo, now: datetime, *, end_of_day: bool 
         raise UsageError(
             f"{text!r} is not a time",
             hint="write a date (2026-10-31), a time (2026-10-31T14:30, with Z or an offset if you like), today, "
-            "yesterday, or how long ago: 7d, 12h",
+            "yesterday, tomorrow, or how long ago: 7d, 12h",
         ) from None
 
 
@@ -128,7 +128,7 @@ def _instant(text: str, zone: ZoneInfo, now: datetime, end_of_day: bool) -> date
     if ago is not None:
         return now - (timedelta(days=int(ago[1])) if ago[2] == "d" else timedelta(hours=int(ago[1])))
     today = now.astimezone(zone).date()
-    named = {"today": today, "yesterday": today - timedelta(days=1)}
+    named = {"today": today, "yesterday": today - timedelta(days=1), "tomorrow": today + timedelta(days=1)}
     if text in named or _DATE.fullmatch(text):
         day = named[text] if text in named else date.fromisoformat(text)
         return _start_of(day + timedelta(days=1) if end_of_day else day, zone)

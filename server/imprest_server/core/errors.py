@@ -7,9 +7,11 @@ status codes. Code below transport raises only these, or exceptions that mean a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
+
+MAX_VIOLATIONS = 25
 
 
 @dataclass(eq=False)
@@ -48,6 +50,23 @@ class InvalidArgument(ImprestError):
     field: str
     problem: str
     reason: ClassVar[str] = "INVALID_ARGUMENT"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        #: Every bad field with what is wrong with it, first the one in the message.
+        self.violations = [(self.field, self.problem)]
+
+    @classmethod
+    def of(cls, violations: Sequence[tuple[str, str]]) -> InvalidArgument:
+        """One error for all the problems (field, problem) found, at least one; it carries the first 25.
+
+        A status travels in the trailers of a call, where there is room for a few kilobytes.
+        """
+        field, problem = violations[0]
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        error = cls(field=field, problem=problem + more)
+        error.violations = list(violations[:MAX_VIOLATIONS])
+        return error
 
 
 @dataclass(eq=False)
@@ -92,11 +111,29 @@ class ExternalReferenceUsed(StoredDenial):
 
 
 @dataclass(eq=False)
+class UsageLineReused(StoredDenial):
+    """Call {call_id} of account {account_id} has a usage line {line_id} with different content."""
+
+    account_id: str
+    call_id: str
+    line_id: str
+    reason: ClassVar[str] = "USAGE_LINE_REUSED"
+
+
+@dataclass(eq=False)
 class AccountExists(StoredDenial):
     """Account {account_id} exists already."""
 
     account_id: str
     reason: ClassVar[str] = "ACCOUNT_EXISTS"
+
+
+@dataclass(eq=False)
+class PriceBookExists(ImprestError):
+    """Price book {price_book_id} exists already."""
+
+    price_book_id: str
+    reason: ClassVar[str] = "PRICE_BOOK_EXISTS"
 
 
 # ── business denials: the state of the books forbids it ──────────────────────────────────────────────
@@ -171,6 +208,20 @@ class CurrencyMismatch(StoredDenial):
     account_currency_code: str
     currency_code: str
     reason: ClassVar[str] = "CURRENCY_MISMATCH"
+
+
+@dataclass(eq=False)
+class PriceNotFound(StoredDenial):
+    """There is no {side} {missing} for meter {meter}, provider "{provider}", model "{model}", destination
+    "{destination}"."""
+
+    side: str
+    missing: str
+    meter: str
+    provider: str
+    model: str
+    destination: str
+    reason: ClassVar[str] = "PRICE_NOT_FOUND"
 
 
 @dataclass(eq=False)

@@ -2,7 +2,8 @@
 
 Reservations and transactions are UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then a counter and
 random bits, so new rows land at the right edge of their indexes. On the wire they read `rsv_` or `txn_`
-followed by 32 hexadecimal digits. Tenants and accounts carry the caller's own names.
+followed by 32 hexadecimal digits, and versions of price books likewise `ver_`. Tenants and accounts carry the
+caller's own names.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ AccountKey = tuple[TenantId, AccountId]
 
 RESERVATION_PREFIX = "rsv_"
 TRANSACTION_PREFIX = "txn_"
+PRICE_VERSION_PREFIX = "ver_"
 ACCOUNT_PREFIX = "acc_"
 
 _DIGITS = re.compile("[0-9a-f]{32}")
@@ -83,6 +85,11 @@ def format_transaction_id(transaction_id: TransactionId) -> str:
     return TRANSACTION_PREFIX + transaction_id.hex
 
 
+def format_price_version_id(version_id: UUID) -> str:
+    """`ver_` and 32 hexadecimal digits."""
+    return PRICE_VERSION_PREFIX + version_id.hex
+
+
 def parse_reservation_id(text: str) -> ReservationId | None:
     """The reservation id written as `text`, or None when it is not one."""
     parsed = _parse(text, RESERVATION_PREFIX)
@@ -93,6 +100,11 @@ def parse_transaction_id(text: str) -> TransactionId | None:
     """The transaction id written as `text`, or None when it is not one."""
     parsed = _parse(text, TRANSACTION_PREFIX)
     return None if parsed is None else TransactionId(parsed)
+
+
+def parse_price_version_id(text: str) -> UUID | None:
+    """The price version id written as `text`, or None when it is not one."""
+    return _parse(text, PRICE_VERSION_PREFIX)
 
 
 def _parse(text: str, prefix: str) -> UUID | None:

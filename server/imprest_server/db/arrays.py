@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from uuid import UUID
 
@@ -38,6 +39,11 @@ def numeric(nanos: int) -> str:
 def optional_numeric(nanos: int | None) -> str:
     """Nanos as NUMERIC, or NULL."""
     return NULL if nanos is None else numeric(nanos)
+
+
+def decimal(value: Decimal | None) -> str:
+    """A NUMERIC of any scale, or NULL."""
+    return NULL if value is None else str(value)
 
 
 def integer(value: int | None) -> str:

@@ -2,7 +2,7 @@
 
 Every table, key and foreign key starts with `tenant_id`. Amounts are NUMERIC(38,9) in the account's
 currency. The engine's SQL is written by hand beside its store; this metadata serves migrations, the equality
-test and readers. Each index names the statement it serves.
+test and readers. Each index names the statement it serves. Unit prices, quantities and rates are NUMERIC(38,18).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     Index,
@@ -47,6 +48,10 @@ def _money(name: str, *, nullable: bool = False) -> Column[Any]:
     return Column(name, Numeric(38, 9), nullable=nullable)
 
 
+def _decimal(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, Numeric(38, 18), nullable=nullable)
+
+
 def _time(name: str, *, nullable: bool = False) -> Column[Any]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
@@ -55,6 +60,8 @@ _STATES = ("ACTIVE", "FROZEN", "CLOSED")
 _RESERVATION_STATES = ("ACTIVE", "COMMITTED", "VOIDED", "EXPIRED")
 _DEBIT = ("cash", "receivable", "provider_cost", "fee_cost", "refunds", "promotion_cost", "adjustments", "overrun_loss")
 _CREDIT = ("wallet", "revenue", "provider_payable", "fee_payable", "breakage", "clearing")
+_SIDES = ("COST", "SALE")
+_CHARGE_MODELS = ("PER_UNIT", "GRADUATED", "VOLUME", "PACKAGE", "FLAT", "PERCENTAGE")
 _CODES = tuple(name.upper() for name in (*_DEBIT, *_CREDIT))
 _KINDS = (
     "ADD_CREDIT",
@@ -69,6 +76,7 @@ _KINDS = (
     "EXPIRE",
     "VOID",
     "CHARGE",
+    "USAGE",
     "REFUND",
     "UPDATE_ACCOUNT",
     "CLOSE",
@@ -79,7 +87,10 @@ tenants = Table(
     metadata,
     _required("tenant_id", Text),
     _time("create_time"),
+    # How many changes the tenant's prices have seen; every row of the price tables carries the epoch it came with.
+    Column("price_epoch", BigInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("tenant_id", name="pk_tenants"),
+    CheckConstraint("price_epoch >= 0", name="ck_tenants_price_epoch"),
 )
 
 accounts = Table(
@@ -172,6 +183,11 @@ reservations = Table(
     Column("extend_fingerprint", LargeBinary),
     Column("extend_denial_reason", Text),
     Column("extend_payload", Text),
+    # The prices that a hold was priced by and keeps; NULL: it was not.
+    Column("price_epoch", BigInteger),
+    Column("used_cost", Numeric(38, 9), nullable=False, server_default=text("0")),
+    Column("captured_cost", Numeric(38, 9), nullable=False, server_default=text("0")),
+    _money("provisional_cost", nullable=True),
     PrimaryKeyConstraint("tenant_id", "reservation_id", name="pk_reservations"),
     ForeignKeyConstraint(
         ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_reservations_account"
@@ -183,6 +199,7 @@ reservations = Table(
     CheckConstraint(
         "amount >= 0 AND captured >= 0 AND absorbed >= 0 AND used_so_far >= 0", name="ck_reservations_amounts"
     ),
+    CheckConstraint("used_cost >= 0 AND captured_cost >= 0", name="ck_reservations_costs"),
     # store.sql load_due_holds: the due holds of one account, in the order they expire
     Index(
         "ix_reservations_due",
@@ -291,7 +308,7 @@ refunds = Table(
         name="fk_refunds_refund",
     ),
     CheckConstraint(_values("kind", "REFUND", "LATE_COMMIT"), name="ck_refunds_kind"),
-    CheckConstraint("amount > 0", name="ck_refunds_amount"),
+    CheckConstraint("amount >= 0 AND (amount > 0 OR cost > 0)", name="ck_refunds_amount"),
     CheckConstraint("cost >= 0", name="ck_refunds_cost"),
     # queries.sql get_transaction; verify.sql allocations
     Index("ix_refunds_refund", "tenant_id", "refund_transaction_id"),
@@ -311,4 +328,235 @@ operations = Table(
     # No key to tenants: an operation is kept only for an account, which has one. Checking it again for every operation
     # would lock one and the same row, and write that down, in every transaction.
     PrimaryKeyConstraint("tenant_id", "kind", "idempotency_key", name="pk_operations"),
+)
+
+price_books = Table(
+    "price_books",
+    metadata,
+    _required("tenant_id", Text),
+    _required("price_book_id", Text),
+    _required("side", Text),
+    _required("currency_code", Text),
+    _required("display_name", Text),
+    # Set on the book of one account's overrides.
+    Column("account_id", Text),
+    _required("epoch", BigInteger),
+    _time("create_time"),
+    PrimaryKeyConstraint("tenant_id", "price_book_id", name="pk_price_books"),
+    # pricing store.sql load_books; one per epoch
+    UniqueConstraint("tenant_id", "epoch", name="uq_price_books_epoch"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="fk_price_books_tenant"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_price_books_account"
+    ),
+    CheckConstraint(_values("side", *_SIDES), name="ck_price_books_side"),
+    CheckConstraint("epoch > 0", name="ck_price_books_epoch"),
+    # one book of overrides per account, side and currency
+    Index(
+        "uq_price_books_override",
+        "tenant_id",
+        "account_id",
+        "side",
+        "currency_code",
+        unique=True,
+        postgresql_where=text("account_id IS NOT NULL"),
+    ),
+)
+
+price_versions = Table(
+    "price_versions",
+    metadata,
+    _required("tenant_id", Text),
+    _required("version_id", Uuid),
+    _required("price_book_id", Text),
+    _required("number", Integer),
+    _required("epoch", BigInteger),
+    _time("effective_time"),
+    _time("create_time"),
+    PrimaryKeyConstraint("tenant_id", "version_id", name="pk_price_versions"),
+    # one version per number and book
+    UniqueConstraint("tenant_id", "price_book_id", "number", name="uq_price_versions_number"),
+    # pricing store.sql load_versions; one per epoch
+    UniqueConstraint("tenant_id", "epoch", name="uq_price_versions_epoch"),
+    ForeignKeyConstraint(
+        ["tenant_id", "price_book_id"],
+        ["price_books.tenant_id", "price_books.price_book_id"],
+        name="fk_price_versions_book",
+    ),
+    CheckConstraint("number > 0", name="ck_price_versions_number"),
+    CheckConstraint("epoch > 0", name="ck_price_versions_epoch"),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    _required("tenant_id", Text),
+    # No foreign key: a version's prices are inserted before it, outside the tenant's lock.
+    _required("version_id", Uuid),
+    _required("meter", Text),
+    _required("provider", Text),
+    _required("model", Text),
+    _required("destination_prefix", Text),
+    _required("charge_model", Text),
+    _decimal("unit_price"),
+    _decimal("per_quantity"),
+    _required("tiers", JSONB),
+    _decimal("increment_first", nullable=True),
+    _decimal("increment_next", nullable=True),
+    _decimal("minimum_quantity"),
+    _decimal("connect_fee"),
+    _decimal("minimum_charge", nullable=True),
+    _decimal("maximum_charge", nullable=True),
+    _decimal("free_quantity"),
+    _decimal("margin_percent", nullable=True),
+    _decimal("markup", nullable=True),
+    _required("source", Text),
+    # pricing store.sql load_prices
+    PrimaryKeyConstraint(
+        "tenant_id", "version_id", "meter", "provider", "model", "destination_prefix", name="pk_prices"
+    ),
+    CheckConstraint(_values("charge_model", *_CHARGE_MODELS), name="ck_prices_charge_model"),
+    CheckConstraint(
+        "unit_price >= 0 AND connect_fee >= 0 AND minimum_charge >= 0 AND maximum_charge >= 0 AND markup >= 0",
+        name="ck_prices_amounts",
+    ),
+    CheckConstraint(
+        "per_quantity > 0 AND increment_first > 0 AND increment_next > 0 AND minimum_quantity >= 0"
+        " AND free_quantity >= 0",
+        name="ck_prices_quantities",
+    ),
+    CheckConstraint("margin_percent IS NULL OR markup IS NULL", name="ck_prices_derived"),
+)
+
+price_assignments = Table(
+    "price_assignments",
+    metadata,
+    _required("tenant_id", Text),
+    _required("epoch", BigInteger),
+    _required("side", Text),
+    _required("currency_code", Text),
+    # NULL: the default of the tenant's accounts in this currency.
+    Column("account_id", Text),
+    # NULL: the assignment before ends.
+    Column("price_book_id", Text),
+    _time("effective_time"),
+    _time("create_time"),
+    # pricing store.sql load_assignments
+    PrimaryKeyConstraint("tenant_id", "epoch", name="pk_price_assignments"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="fk_price_assignments_tenant"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_price_assignments_account"
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "price_book_id"],
+        ["price_books.tenant_id", "price_books.price_book_id"],
+        name="fk_price_assignments_book",
+    ),
+    CheckConstraint(_values("side", *_SIDES), name="ck_price_assignments_side"),
+    CheckConstraint("epoch > 0", name="ck_price_assignments_epoch"),
+)
+
+exchange_rates = Table(
+    "exchange_rates",
+    metadata,
+    _required("tenant_id", Text),
+    _required("epoch", BigInteger),
+    _required("price_book_id", Text),
+    _required("currency_code", Text),
+    _decimal("rate"),
+    _time("effective_time"),
+    _time("create_time"),
+    # pricing store.sql load_exchange_rates
+    PrimaryKeyConstraint("tenant_id", "epoch", name="pk_exchange_rates"),
+    ForeignKeyConstraint(
+        ["tenant_id", "price_book_id"],
+        ["price_books.tenant_id", "price_books.price_book_id"],
+        name="fk_exchange_rates_book",
+    ),
+    CheckConstraint("rate > 0", name="ck_exchange_rates_rate"),
+    CheckConstraint("epoch > 0", name="ck_exchange_rates_epoch"),
+)
+
+usage_lines = Table(
+    "usage_lines",
+    metadata,
+    _required("tenant_id", Text),
+    _required("account_id", Text),
+    _required("call_id", Text),
+    _required("line_id", Text),
+    # Of the transaction that posted it; NULL when there was nothing to post.
+    Column("seq", BigInteger),
+    Column("reservation_id", Uuid),
+    _required("meter", Text),
+    _required("provider", Text),
+    _required("model", Text),
+    _decimal("quantity"),
+    _required("destination", Text),
+    _required("operation", Text),
+    _required("labels", JSONB),
+    _money("price"),
+    _money("cost"),
+    _decimal("exact_price"),
+    _decimal("exact_cost"),
+    # No foreign keys: versions are never deleted, and checking them would be a tenth of a commit.
+    _required("price_version_id", Uuid),
+    Column("cost_version_id", Uuid),
+    _required("match", Text),
+    # What it added to usage_counters, as [month, side, meter, provider, model, prefix, before, quantity] each.
+    Column("counts", JSONB),
+    _time("start_time"),
+    _time("end_time", nullable=True),
+    _time("create_time"),
+    # ledger store.sql load_usage_lines, load_usage_counts
+    PrimaryKeyConstraint("tenant_id", "account_id", "call_id", "line_id", name="pk_usage_lines"),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id", "seq"],
+        ["transactions.tenant_id", "transactions.account_id", "transactions.seq"],
+        name="fk_usage_lines_transaction",
+    ),
+    CheckConstraint("quantity >= 0", name="ck_usage_lines_quantity"),
+    CheckConstraint("price >= 0 AND cost >= 0 AND exact_price >= 0 AND exact_cost >= 0", name="ck_usage_lines_amounts"),
+    CheckConstraint("seq IS NOT NULL OR (price = 0 AND cost = 0)", name="ck_usage_lines_posted"),
+    # verify.sql usage
+    Index(
+        "ix_usage_lines_transaction",
+        "tenant_id",
+        "account_id",
+        "seq",
+        postgresql_where=text("seq IS NOT NULL"),
+    ),
+)
+
+usage_counters = Table(
+    "usage_counters",
+    metadata,
+    _required("tenant_id", Text),
+    _required("account_id", Text),
+    # Its first day.
+    _required("month", Date),
+    _required("side", Text),
+    _required("meter", Text),
+    _required("provider", Text),
+    _required("model", Text),
+    _required("destination_prefix", Text),
+    _decimal("quantity"),
+    # ledger store.sql load_usage_counters
+    PrimaryKeyConstraint(
+        "tenant_id",
+        "account_id",
+        "month",
+        "side",
+        "meter",
+        "provider",
+        "model",
+        "destination_prefix",
+        name="pk_usage_counters",
+    ),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["accounts.tenant_id", "accounts.account_id"], name="fk_usage_counters_account"
+    ),
+    CheckConstraint("extract(day FROM month) = 1", name="ck_usage_counters_month"),
+    CheckConstraint(_values("side", *_SIDES), name="ck_usage_counters_side"),
+    CheckConstraint("quantity >= 0", name="ck_usage_counters_quantity"),
+    postgresql_with={"fillfactor": 80},
 )

@@ -78,6 +78,18 @@ class Allocation:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What the usage lines of a transaction add up to, in nanos."""
+
+    price: int
+    cost: int
+
+
+#: Their postings are all that their lines say, and their cost is that of their lines.
+_ITEMISED = (TransactionKind.COMMIT, TransactionKind.CHARGE, TransactionKind.USAGE)
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """A reservation's totals as stored, and as its transactions add up; in nanos."""
 
@@ -86,13 +98,19 @@ class Hold:
     reservation_id: ReservationId
     captured: int
     absorbed: int
+    captured_cost: int
     posted_captured: int
     posted_absorbed: int
+    posted_cost: int
 
     def differences(self) -> list[Difference]:
-        """captured and absorbed are the sums of what its transactions charged and wrote off."""
+        """captured, absorbed and captured_cost are the sums of what its transactions charged, wrote off and cost."""
         name = format_reservation_id(self.reservation_id)
-        pairs = [("captured", self.posted_captured, self.captured), ("absorbed", self.posted_absorbed, self.absorbed)]
+        pairs = [
+            ("captured", self.posted_captured, self.captured),
+            ("absorbed", self.posted_absorbed, self.absorbed),
+            ("captured_cost", self.posted_cost, self.captured_cost),
+        ]
         return [
             Difference(
                 self.tenant_id,
@@ -121,11 +139,16 @@ class BookAudit:
         self.running = Book(self.tenant_id, self.account_id)
 
     def apply(
-        self, stored: Transaction, reservation_account_id: AccountId | None, allocations: Sequence[Allocation]
+        self,
+        stored: Transaction,
+        reservation_account_id: AccountId | None,
+        allocations: Sequence[Allocation],
+        usage: Usage | None,
     ) -> None:
         """Check the next transaction of the journal and go on from it.
 
-        `reservation_account_id` is the account of the reservation it names, `allocations` what it gave back.
+        `reservation_account_id` is the account of the reservation it names, `allocations` what it gave back, `usage`
+        what its usage lines add up to.
         """
         running, seq = self.running, stored.seq
         self._expect(seq, "seq", running.seq + 1, seq)
@@ -143,6 +166,7 @@ class BookAudit:
             found = f"one of account {reservation_account_id}" if reservation_account_id else "none"
             self._expect(seq, "reservation", f"{name} of this account", found)
         self._check_allocations(stored, allocations)
+        self._check_usage(stored, usage)
         running.seq, running.chain_hash, running.last_time = seq, stored.chain_hash, stored.create_time
 
     def note_stray_postings(self, seq: int) -> None:
@@ -190,6 +214,18 @@ class BookAudit:
                 if total > limit:
                     expected = f"at most {format_nanos(limit)}"
                     self._expect(seq, f"{what} of seq {a.captured_seq}", expected, format_nanos(total))
+
+    def _check_usage(self, stored: Transaction, usage: Usage | None) -> None:
+        """Lines cost what was posted as provider cost, and their prices are what was charged or absorbed."""
+        seq = stored.seq
+        if stored.kind in _ITEMISED:
+            cost = sum(p.amount for p in stored.postings if p.debit is Code.PROVIDER_COST)
+            self._expect_amount(seq, "provider cost", usage.cost if usage else 0, cost)
+            if usage is not None:
+                charged = sum(p.amount for p in stored.postings if p.credit is Code.REVENUE)
+                self._expect_amount(seq, "charge for usage", usage.price, charged)
+        elif usage is not None and stored.kind is not TransactionKind.LATE_COMMIT:
+            self._expect(seq, "usage lines", "none", "some")
 
     def _expect(self, seq: int | None, what: str, expected: object, found: object) -> None:
         if expected != found and what not in self._reported:

@@ -1,4 +1,4 @@
-"""Replies as JSON, for the key they are kept under. Exact: nanos and microseconds are integers.
+"""Replies as JSON, for the key they are kept under. Exact: nanos and microseconds are integers, decimals texts.
 
 Fields that have their default value are left out, so a reply stored by an older version still decodes when
 a field with a default is added. Never rename a field, or give an old one a new meaning.
@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from imprest_server.core.ids import AccountId, ReservationId, TenantId, TransactionId
+from imprest_server.core.usage import RatedLine, UsageLine
 from imprest_server.ledger.chart import LedgerAccountCode
 from imprest_server.ledger.hashing import unix_micros
 from imprest_server.ledger.model import (
@@ -38,6 +40,7 @@ from imprest_server.ledger.operations import Reply
 #: A JSON object. Enums need no conversion: to the encoder they are their text.
 Record = Mapping[str, Any]
 
+_MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -65,6 +68,8 @@ def encode_reply(reply: Reply) -> str:
         record["refunded_total"] = reply.refunded_total
     if reply.final_unit:
         record["final_unit"] = True
+    if reply.affordable_duration is not None:
+        record["affordable_duration"] = reply.affordable_duration // _MICROSECOND
     if reply.denial_reason is not None:
         record["denial_reason"] = reply.denial_reason
     if reply.late:
@@ -87,6 +92,7 @@ def decode_reply(payload: str) -> Reply:
         to_transaction_id=_transaction_id(get("to_transaction_id")),
         refunded_total=get("refunded_total"),
         final_unit=get("final_unit", False),
+        affordable_duration=_optional_span(get("affordable_duration")),
         denial_reason=get("denial_reason"),
         late=get("late", False),
     )
@@ -97,6 +103,10 @@ def decode_reply(payload: str) -> Reply:
 
 def _time(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
+
+
+def _optional_span(micros: int | None) -> timedelta | None:
+    return None if micros is None else timedelta(microseconds=micros)
 
 
 def _optional_time(micros: int | None) -> datetime | None:
@@ -152,6 +162,8 @@ def _from_charge(c: ChargeBreakdown) -> Record:
         record["absorbed"] = c.absorbed
     if c.provider_cost:
         record["provider_cost"] = c.provider_cost
+    if c.lines:
+        record["lines"] = [_from_rated_line(line) for line in c.lines]
     return record
 
 
@@ -163,6 +175,68 @@ def _to_charge(record: Record) -> ChargeBreakdown:
         receivable=get("receivable", 0),
         absorbed=get("absorbed", 0),
         provider_cost=get("provider_cost", 0),
+        lines=tuple(_to_rated_line(line) for line in get("lines", ())),
+    )
+
+
+def _from_rated_line(r: RatedLine) -> Record:
+    record: dict[str, Any] = {
+        "line": _from_line(r.line),
+        "price": r.price,
+        "cost": r.cost,
+        "exact_price": str(r.exact_price),
+        "exact_cost": str(r.exact_cost),
+        "price_version": r.price_version.hex,
+        "cost_version": None if r.cost_version is None else r.cost_version.hex,
+        "match": r.match,
+    }
+    if r.duplicate:
+        record["duplicate"] = True
+    return record
+
+
+def _to_rated_line(record: Record) -> RatedLine:
+    return RatedLine(
+        line=_to_line(record["line"]),
+        price=record["price"],
+        cost=record["cost"],
+        exact_price=Decimal(record["exact_price"]),
+        exact_cost=Decimal(record["exact_cost"]),
+        price_version=UUID(hex=record["price_version"]),
+        cost_version=None if record["cost_version"] is None else UUID(hex=record["cost_version"]),
+        match=record["match"],
+        duplicate=record.get("duplicate", False),
+    )
+
+
+def _from_line(u: UsageLine) -> Record:
+    record: dict[str, Any] = {"meter": u.meter, "quantity": str(u.quantity)}
+    if u.line_id:
+        record["line_id"] = u.line_id
+    if u.provider:
+        record["provider"] = u.provider
+    if u.model:
+        record["model"] = u.model
+    if u.destination:
+        record["destination"] = u.destination
+    if u.operation:
+        record["operation"] = u.operation
+    if u.labels:
+        record["labels"] = dict(u.labels)
+    return record
+
+
+def _to_line(record: Record) -> UsageLine:
+    get = record.get
+    return UsageLine(
+        meter=record["meter"],
+        quantity=Decimal(record["quantity"]),
+        line_id=get("line_id", ""),
+        provider=get("provider", ""),
+        model=get("model", ""),
+        destination=get("destination", ""),
+        operation=get("operation", ""),
+        labels=get("labels", {}),
     )
 
 
@@ -198,6 +272,12 @@ def _from_reservation(r: Reservation) -> Record:
         record["ended_by"] = r.ended_by
     if r.provisional is not None:
         record["provisional"] = _from_provisional(r.provisional)
+    if r.price_epoch is not None:
+        record["price_epoch"] = r.price_epoch
+    if r.used_cost:
+        record["used_cost"] = r.used_cost
+    if r.captured_cost:
+        record["captured_cost"] = r.captured_cost
     return record
 
 
@@ -221,16 +301,22 @@ def _to_reservation(record: Record) -> Reservation:
         end_time=_optional_time(get("end_time")),
         ended_by=EndedBy(record["ended_by"]) if "ended_by" in record else None,
         provisional=_to_provisional(record["provisional"]) if "provisional" in record else None,
+        price_epoch=get("price_epoch"),
+        used_cost=get("used_cost", 0),
+        captured_cost=get("captured_cost", 0),
     )
 
 
 def _from_provisional(p: ProvisionalCapture) -> Record:
-    return {
+    record: dict[str, Any] = {
         "hold": p.hold,
         "charged": p.charged,
         "absorbed": p.absorbed,
         "transaction_id": None if p.transaction_id is None else p.transaction_id.hex,
     }
+    if p.cost:
+        record["cost"] = p.cost
+    return record
 
 
 def _to_provisional(record: Record) -> ProvisionalCapture:
@@ -239,6 +325,7 @@ def _to_provisional(record: Record) -> ProvisionalCapture:
         charged=record["charged"],
         absorbed=record["absorbed"],
         transaction_id=_transaction_id(record["transaction_id"]),
+        cost=record.get("cost", 0),
     )
 
 

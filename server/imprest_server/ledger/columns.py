@@ -6,12 +6,16 @@ The other direction is `rows.py`.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 
+from imprest_server.core.usage import format_decimal
 from imprest_server.db.arrays import (
     NULL,
     binary,
     boolean,
+    decimal,
     integer,
     numeric,
     optional_numeric,
@@ -23,6 +27,7 @@ from imprest_server.db.arrays import (
 from imprest_server.ledger.chart import LedgerAccountCode
 from imprest_server.ledger.model import Account, Book, Labels, RefundAllocation, Reservation, Transaction
 from imprest_server.ledger.operations import StoredOperation
+from imprest_server.ledger.rating import Count, CounterKey, RecordedLine
 from imprest_server.ledger.working_set import Ledger, OperationScope, ReservationKey
 
 #: A row to write: elements of array literals.
@@ -50,6 +55,11 @@ def rows_to_write(ledger: Ledger, now: datetime) -> list[tuple[str, list[Row]]]:
         ("insert_transactions", [_transaction_row(transaction) for transaction in transactions]),
         ("insert_postings", [row for transaction in transactions for row in _posting_rows(transaction)]),
         ("insert_refunds", [_refund_row(allocation) for allocation in changes.refunds]),
+        ("insert_usage_lines", [_usage_row(line) for line in changes.usage_lines]),
+        (
+            "upsert_usage_counters",
+            [_counter_row(key, ledger.counters[key[:2]][key]) for key in sorted(changes.counters)],
+        ),
         (
             "insert_operations",
             [_operation_row(scope, changes.operations[scope], now) for scope in sorted(changes.operations)],
@@ -128,6 +138,10 @@ def _reservation_row(r: Reservation) -> Row:
         optional_numeric(provisional.charged if provisional else None),
         optional_numeric(provisional.absorbed if provisional else None),
         uuid(provisional.transaction_id if provisional else None),
+        integer(r.price_epoch),
+        numeric(r.used_cost),
+        numeric(r.captured_cost),
+        optional_numeric(provisional.cost if provisional else None),
     )
 
 
@@ -179,6 +193,59 @@ def _refund_row(r: RefundAllocation) -> Row:
         r.kind,
         numeric(r.amount),
         numeric(r.cost),
+    )
+
+
+def _usage_row(u: RecordedLine) -> Row:
+    rated = u.priced.rated
+    line = rated.line
+    return (
+        text(u.tenant_id),
+        text(u.account_id),
+        text(u.call_id),
+        text(line.line_id),
+        integer(u.seq),
+        uuid(u.reservation_id),
+        text(line.meter),
+        text(line.provider),
+        text(line.model),
+        decimal(line.quantity),
+        text(line.destination),
+        text(line.operation),
+        _labels(line.labels),
+        numeric(rated.price),
+        numeric(rated.cost),
+        decimal(rated.exact_price),
+        decimal(rated.exact_cost),
+        uuid(rated.price_version),
+        uuid(rated.cost_version),
+        text(rated.match),
+        _counts(u.priced.counts),
+        timestamp(u.start_time),
+        timestamp(u.end_time),
+        timestamp(u.create_time),
+    )
+
+
+def _counts(counts: Sequence[Count]) -> str:
+    """What a line has counted, as JSON (`store.py` reads it): the key without the account, before, quantity."""
+    if not counts:
+        return NULL
+    rows = [[c.key.month.isoformat(), *c.key[3:], format_decimal(c.before), format_decimal(c.quantity)] for c in counts]
+    return text(json.dumps(rows))
+
+
+def _counter_row(key: CounterKey, quantity: Decimal) -> Row:
+    return (
+        text(key.tenant_id),
+        text(key.account_id),
+        key.month.isoformat(),
+        key.side,
+        text(key.meter),
+        text(key.provider),
+        text(key.model),
+        text(key.destination_prefix),
+        decimal(quantity),
     )
 
 

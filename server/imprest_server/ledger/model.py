@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId
+from imprest_server.core.usage import RatedLine
 from imprest_server.core.values import value
 from imprest_server.ledger.chart import LedgerAccountCode, empty_balances
 
@@ -68,6 +69,7 @@ class TransactionKind(StrEnum):
     EXPIRE = "EXPIRE"
     VOID = "VOID"
     CHARGE = "CHARGE"
+    USAGE = "USAGE"
     REFUND = "REFUND"
     UPDATE_ACCOUNT = "UPDATE_ACCOUNT"
     CLOSE = "CLOSE"
@@ -163,13 +165,15 @@ class ProvisionalCapture:
     """What an expiry charged, kept until a late commit decides anew.
 
     `hold` is what the hold had left when it expired, `charged` what the customer paid or owes for it,
-    `absorbed` what became OVERRUN_LOSS; `transaction_id` is None when nothing was posted.
+    `absorbed` what became OVERRUN_LOSS, `cost` what became PROVIDER_COST; `transaction_id` is None when the customer
+    was charged nothing.
     """
 
     hold: int
     charged: int
     absorbed: int
     transaction_id: TransactionId | None
+    cost: int = 0
 
 
 class EndedBy(StrEnum):
@@ -185,7 +189,9 @@ class Reservation:
     """Value set aside for one call.
 
     `amount` and `used_so_far` count from the start of the call, captures included. `captured` is what the
-    customer paid or owes, `absorbed` the overrun nobody pays.
+    customer paid or owes, `absorbed` the overrun nobody pays. `used_cost` is the provider cost of what was used so far,
+    as far as it was reported as usage, `captured_cost` the part of it that captures have posted. A hold that was priced
+    keeps the prices known at `price_epoch` and in force at its `create_time`.
     """
 
     tenant_id: TenantId
@@ -205,6 +211,9 @@ class Reservation:
     end_time: datetime | None = None
     ended_by: EndedBy | None = None
     provisional: ProvisionalCapture | None = None
+    price_epoch: int | None = None
+    used_cost: int = 0
+    captured_cost: int = 0
 
     @property
     def account_key(self) -> AccountKey:
@@ -284,7 +293,10 @@ class Capture:
 
 @value
 class RefundAllocation:
-    """How much of one captured transaction one later transaction, of `kind` REFUND or LATE_COMMIT, gave back."""
+    """How much of one captured transaction one later transaction, of `kind` REFUND or LATE_COMMIT, gave back.
+
+    `amount` went to the customer; `cost` is how much less the provider gets. One of the two may be 0.
+    """
 
     tenant_id: TenantId
     account_id: AccountId
@@ -299,7 +311,8 @@ class RefundAllocation:
 class ChargeBreakdown:
     """Where a charge was taken from: charged = from_hold + from_available + receivable; absorbed is on top.
 
-    For a late commit each field is the difference to what the expiry had charged, and may be negative.
+    For a late commit each amount is the difference to what the expiry had charged, and may be negative. `lines` are the
+    usage that was priced, none when an amount was given.
     """
 
     from_hold: int = 0
@@ -307,6 +320,7 @@ class ChargeBreakdown:
     receivable: int = 0
     absorbed: int = 0
     provider_cost: int = 0
+    lines: tuple[RatedLine, ...] = ()
 
     @property
     def charged(self) -> int:

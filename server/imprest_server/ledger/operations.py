@@ -18,6 +18,7 @@ from uuid import UUID
 
 from imprest_server.core.ids import AccountId, ReservationId, TenantId, TransactionId
 from imprest_server.core.money import Money
+from imprest_server.core.usage import UsageLine, UsageReport, format_decimal
 from imprest_server.core.values import named_value, value
 from imprest_server.ledger.hashing import unix_micros
 from imprest_server.ledger.model import (
@@ -51,6 +52,7 @@ class OperationKind(StrEnum):
     COMMIT = "COMMIT"
     VOID = "VOID"
     CHARGE = "CHARGE"
+    RECORD_USAGE = "RECORD_USAGE"
     REFUND = "REFUND"
     EXPIRE = "EXPIRE"
 
@@ -191,11 +193,12 @@ class Transfer(Operation):
 
 @named_value
 class Reserve(Operation):
-    """Set credit aside for a call."""
+    """Set credit aside for a call: an amount, or the price of an estimate."""
 
     kind = OperationKind.RESERVE
     account_id: AccountId
-    amount: Money
+    amount: Money | None = None
+    estimate: UsageReport | None = None
     min_amount: Money | None = None
     call_id: str | None = None
     ttl: timedelta | None = None
@@ -205,22 +208,28 @@ class Reserve(Operation):
 
 @named_value
 class Extend(Operation):
-    """Raise a hold, its high-water mark of use, its expiry: absolute values, so that retries are harmless."""
+    """Raise a hold, its high-water mark of use, its expiry: absolute values, so that retries are harmless.
+
+    Total and use are amounts or the prices of usage, both from the start of the call.
+    """
 
     kind = OperationKind.EXTEND
     reservation_id: ReservationId
     new_total: Money | None = None
+    estimate_total: UsageReport | None = None
     used_so_far: Money | None = None
+    used: UsageReport | None = None
     ttl: timedelta | None = None
 
 
 @named_value
 class Commit(Operation):
-    """Spend (part of) a hold; `final` frees the rest."""
+    """Spend (part of) a hold, an amount or the price of usage; `final` frees the rest."""
 
     kind = OperationKind.COMMIT
     reservation_id: ReservationId
-    amount: Money
+    amount: Money | None = None
+    usage: UsageReport | None = None
     final: bool = True
     effective_time: datetime | None = None
 
@@ -236,11 +245,25 @@ class Void(Operation):
 
 @named_value
 class Charge(Operation):
-    """Reserve and final commit in one step; never overruns."""
+    """Reserve and final commit in one step, of an amount or the price of usage; never overruns."""
 
     kind = OperationKind.CHARGE
     account_id: AccountId
-    amount: Money
+    amount: Money | None = None
+    usage: UsageReport | None = None
+    call_id: str | None = None
+    effective_time: datetime | None = None
+    labels: Labels | None = None
+
+
+@named_value
+class RecordUsage(Operation):
+    """Charge what has been used already, an amount or the price of usage: never denied for funds."""
+
+    kind = OperationKind.RECORD_USAGE
+    account_id: AccountId
+    amount: Money | None = None
+    usage: UsageReport | None = None
     call_id: str | None = None
     effective_time: datetime | None = None
     labels: Labels | None = None
@@ -287,6 +310,7 @@ class Reply:
     to_transaction_id: TransactionId | None = None
     refunded_total: int | None = None
     final_unit: bool = False
+    affordable_duration: timedelta | None = None
     denial_reason: str | None = None
     late: bool = False
 
@@ -356,6 +380,37 @@ def _plain(value: Any) -> Any:
         return unix_micros(value)
     if isinstance(value, timedelta):
         return value // timedelta(microseconds=1)
+    if isinstance(value, UsageReport):
+        return _plain_usage(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     raise TypeError(f"no plain form for {type(value).__name__}")
+
+
+def _plain_usage(usage: UsageReport) -> dict[str, Any]:
+    """What was given; like an operation's, fields with their default are left out, and none may be added otherwise."""
+    plain: dict[str, Any] = {"lines": [_plain_line(line) for line in usage.lines]}
+    if usage.start_time is not None:
+        plain["start_time"] = unix_micros(usage.start_time)
+    if usage.end_time is not None:
+        plain["end_time"] = unix_micros(usage.end_time)
+    if usage.labels:
+        plain["labels"] = dict(usage.labels)
+    return plain
+
+
+def _plain_line(line: UsageLine) -> dict[str, Any]:
+    plain: dict[str, Any] = {"meter": line.meter, "quantity": format_decimal(line.quantity)}
+    if line.line_id:
+        plain["line_id"] = line.line_id
+    if line.provider:
+        plain["provider"] = line.provider
+    if line.model:
+        plain["model"] = line.model
+    if line.destination:
+        plain["destination"] = line.destination
+    if line.operation:
+        plain["operation"] = line.operation
+    if line.labels:
+        plain["labels"] = dict(line.labels)
+    return plain

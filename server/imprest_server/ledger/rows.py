@@ -10,10 +10,12 @@ book         tenant_id, account_id, cash, receivable, provider_cost, fee_cost, r
              chain_hash, last_time
 reservation  tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
              labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-             provisional_absorbed, provisional_transaction_id
+             provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
 transaction  tenant_id, transaction_id, account_id, seq, kind, wallet_after, receivable_after, reservation_id, call_id,
              reason, external_reference, labels, effective_time, create_time, chain_hash
 posting      debit, credit, amount
+usage line   tenant_id, account_id, call_id, line_id, meter, provider, model, quantity, destination, operation, labels,
+             price_version_id, cost_version_id, match
 entry        the columns of a transaction, then its postings' debits, credits and amounts as three arrays in line order
              (NULL when there is none)
 allocations  captured_transaction_id, refund_transaction_id, kind, amount, cost, each as an array (NULL when there is
@@ -31,6 +33,7 @@ from decimal import Decimal
 from typing import Any
 
 from imprest_server.core.money import nanos_of as _nanos
+from imprest_server.core.usage import RatedLine, UsageLine
 from imprest_server.ledger.chart import LedgerAccountCode
 from imprest_server.ledger.model import (
     Account,
@@ -52,7 +55,7 @@ Row = Sequence[Any]
 
 #: Number of columns of each row, to slice one out of a join.
 ACCOUNT_WIDTH = 16
-RESERVATION_WIDTH = 20
+RESERVATION_WIDTH = 24
 TRANSACTION_WIDTH = 15
 ENTRY_WIDTH = TRANSACTION_WIDTH + 3
 
@@ -65,6 +68,8 @@ _RESERVATION_STATES = {state: state for state in ReservationState}
 _ON_EXPIRY = {choice: choice for choice in OnExpiry}
 _ENDED_BY = {ended_by: ended_by for ended_by in EndedBy}
 _KINDS = {kind: kind for kind in TransactionKind}
+
+_ZERO = Decimal(0)
 
 
 def account_of(row: Row) -> Account:
@@ -115,7 +120,35 @@ def reservation_of(row: Row) -> Reservation:
         row[15],
         row[13],
         None if ended_by is None else _ENDED_BY[ended_by],
-        None if hold is None else ProvisionalCapture(_nanos(hold), _nanos(row[17]), _nanos(row[18]), row[19]),
+        None
+        if hold is None
+        else ProvisionalCapture(_nanos(hold), _nanos(row[17]), _nanos(row[18]), row[19], _nanos(row[23] or _ZERO)),
+        row[20],
+        _nanos(row[21]),
+        _nanos(row[22]),
+    )
+
+
+def usage_line_of(row: Row) -> RatedLine:
+    """The usage line in a row of the columns above, as far as a repeated one is answered from it: without amounts."""
+    return RatedLine(
+        line=UsageLine(
+            line_id=row[3],
+            meter=row[4],
+            provider=row[5],
+            model=row[6],
+            quantity=row[7],
+            destination=row[8],
+            operation=row[9],
+            labels=row[10],
+        ),
+        price=0,
+        cost=0,
+        exact_price=_ZERO,
+        exact_cost=_ZERO,
+        price_version=row[11],
+        cost_version=row[12],
+        match=row[13],
     )
 
 

@@ -9,25 +9,28 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import AsyncConnection, AsyncCursor
 
-from imprest_server.core.ids import AccountId, AccountKey, TenantId, TransactionId, uuid7
+from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId, uuid7
 from imprest_server.core.money import nanos_of
-from imprest_server.db.arrays import array, optional_numeric, text, uuid
+from imprest_server.db.arrays import array, optional_numeric, text, timestamp, uuid
 from imprest_server.db.pool import tenants_setting
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.ledger.columns import rows_to_write
 from imprest_server.ledger.model import Capture, Reservation, TransactionKind
 from imprest_server.ledger.operations import OperationKind, StoredOperation
-from imprest_server.ledger.rows import RESERVATION_WIDTH, account_of, book_of, reservation_of
+from imprest_server.ledger.rating import CounterKey
+from imprest_server.ledger.rows import RESERVATION_WIDTH, account_of, book_of, reservation_of, usage_line_of
 from imprest_server.ledger.working_set import (
     Ledger,
+    LineKey,
     OperationScope,
     ReferenceScope,
     ReservationKey,
@@ -51,6 +54,10 @@ class Wanted:
     `captures_of` and `captures` are the reservations and transactions whose captures a refund may give back,
     `expiries_of` the reservations of whose expiry's capture a late commit may; their accounts are locked like those
     of `reservations`. With each of `captures_of` stands how many nanos are to be refunded, None for all.
+
+    Usage: `lines` and `lines_of` are lines with ids of their own, of calls and of reservations; `counters` and
+    `counters_of` are the accounts, named or of reservations, whose months are looked at, with an instant in the month
+    (None: now); `counts_of` are the reservations whose own part of that matters.
     """
 
     tenants: set[TenantId] = field(default_factory=set[TenantId])
@@ -61,20 +68,30 @@ class Wanted:
     captures: set[TransactionKey] = field(default_factory=set[TransactionKey])
     operations: set[OperationScope] = field(default_factory=set[OperationScope])
     external_references: set[ReferenceScope] = field(default_factory=set[ReferenceScope])
+    lines: set[LineKey] = field(default_factory=set[LineKey])
+    lines_of: set[tuple[TenantId, ReservationId, str]] = field(default_factory=set[tuple[TenantId, ReservationId, str]])
+    counters: set[tuple[TenantId, AccountId, datetime | None]] = field(
+        default_factory=set[tuple[TenantId, AccountId, datetime | None]]
+    )
+    counters_of: set[tuple[TenantId, ReservationId, datetime | None]] = field(
+        default_factory=set[tuple[TenantId, ReservationId, datetime | None]]
+    )
+    counts_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A batch's working set: the ledger, the clock after the locks, and the holds that may be due.
 
-    `crowded` are the accounts with more due holds than one batch expires; `lock_wait_s` is how long the locks
-    took to be granted, a round trip included.
+    `crowded` are the accounts with more due holds than one batch expires; `price_epochs` tell up to where the tenants'
+    prices are known, `lock_wait_s` how long the locks took to be granted, a round trip included.
     """
 
     ledger: Ledger
     now: datetime
     due: list[tuple[Reservation, TransactionId]]
     crowded: set[AccountKey]
+    price_epochs: Mapping[TenantId, int] = field(default_factory=dict[TenantId, int])
     lock_wait_s: float = 0.0
 
 
@@ -83,8 +100,8 @@ async def load(
 ) -> Loaded:
     """Begin the transaction, lock the books that are named, and load all that `wanted` names.
 
-    Locks `books` rows in order of (tenant, account), FOR NO KEY UPDATE. Leaves the transaction open. The connection is
-    in a pipeline.
+    Locks `tenants` rows in order, FOR KEY SHARE, then `books` rows in order of (tenant, account), FOR NO KEY UPDATE.
+    Leaves the transaction open. The connection is in a pipeline.
     """
 
     async def run(block: str, parameters: dict[str, Any] | None = None) -> Cursor:
@@ -100,6 +117,7 @@ async def load(
     await run("set_tenants", {"tenants": tenants_setting(sorted(wanted.tenants))})
     if lock_timeout_ms is not None:
         await run("set_lock_timeout", {"milliseconds": str(lock_timeout_ms)})
+    tenants = await run("lock_tenants", {"tenants": array(sorted(map(text, wanted.tenants)))})
     locks = await run("lock_books", books)
     clock = await run("clock")
     accounts = await run("load_accounts", books)
@@ -114,6 +132,26 @@ async def load(
             "load_external_references",
             _columns(wanted.external_references, "tenants", "kinds", "external_references"),
         )
+
+    lines = counters = counts = None
+    if wanted.lines or wanted.lines_of:
+        lines = await run(
+            "load_usage_lines",
+            {
+                **_columns(wanted.lines, "tenants", "accounts", "calls", "lines"),
+                **_columns(wanted.lines_of, "reservation_tenants", "reservations", "reservation_lines"),
+            },
+        )
+    if wanted.counters or wanted.counters_of:
+        counters = await run(
+            "load_usage_counters",
+            {
+                **_columns(wanted.counters, "tenants", "accounts", "instants"),
+                **_columns(wanted.counters_of, "reservation_tenants", "reservations", "reservation_instants"),
+            },
+        )
+    if wanted.counts_of:
+        counts = await run("load_usage_counts", _columns(wanted.counts_of, "tenants", "reservations"))
 
     locked_rows = await locks.fetchall()
     lock_wait_s = time.monotonic() - sent
@@ -139,6 +177,18 @@ async def load(
     if references is not None:
         for tenant, kind, reference in await references.fetchall():
             ledger.external_references.add((tenant, TransactionKind(kind), reference))
+    if lines is not None:
+        for row in await lines.fetchall():
+            ledger.usage_lines[row[0], row[1], row[2], row[3]] = usage_line_of(row)
+    if counters is not None:
+        for *key, quantity in await counters.fetchall():
+            counter = CounterKey(*key)
+            ledger.counters[counter[:2]][counter] = quantity
+    if counts is not None:
+        for tenant, reservation_id, account_id, counted in await counts.fetchall():
+            for month, *key, _before, quantity in counted:
+                counter = CounterKey(tenant, account_id, date.fromisoformat(month), *key)
+                ledger.add_counted(tenant, reservation_id, counter, Decimal(quantity))
     due_holds = [reservation_of(row) for row in await due.fetchall() if (row[0], row[2]) in locked]
     for reservation in due_holds:
         ledger.reservations[reservation.tenant_id, reservation.reservation_id] = reservation
@@ -161,12 +211,14 @@ async def load(
                 _add_capture(ledger, row)
     if to_refund is not None:
         _add_captures_to_refund(ledger, [row for row in await to_refund.fetchall() if (row[0], row[2]) in locked])
+    price_epochs: dict[TenantId, int] = dict(await tenants.fetchall())
     ((now,),) = await clock.fetchall()
     return Loaded(
         ledger=ledger,
         now=now,
         due=[(reservation, TransactionId(uuid7())) for reservation in due_holds],
         crowded=_crowded(due_holds, due_limit),
+        price_epochs=price_epochs,
         lock_wait_s=lock_wait_s,
     )
 
@@ -198,10 +250,16 @@ _UPDATES: dict[str, LiteralString] = {
 }
 
 
-def _columns(keys: Iterable[tuple[str | UUID, ...]], *names: str) -> dict[str, str]:
+def _columns(keys: Iterable[tuple[str | UUID | datetime | None, ...]], *names: str) -> dict[str, str]:
     """Keys as one array per part, sorted by their text."""
-    rows = sorted([uuid(part) if isinstance(part, UUID) else text(part) for part in key] for key in keys)
+    rows = sorted([_element(part) for part in key] for key in keys)
     return {name: array(row[n] for row in rows) for n, name in enumerate(names)}
+
+
+def _element(part: str | UUID | datetime | None) -> str:
+    if isinstance(part, str):
+        return text(part)
+    return uuid(part) if isinstance(part, UUID) else timestamp(part)
 
 
 def _add_reservation(ledger: Ledger, row: tuple[Any, ...]) -> None:
@@ -214,7 +272,8 @@ def _add_reservation(ledger: Ledger, row: tuple[Any, ...]) -> None:
 
 
 def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
-    tenant, transaction_id, account_id, seq, reservation_id, call_id, charged, cost, returned, refunded, reversed_ = row
+    tenant, transaction_id, account_id, seq, reservation_id, call_id, charged, cost, *given_back = row
+    returned, refunded, cost_returned, cost_reversed = map(nanos_of, given_back)
     ledger.transaction_accounts[tenant, transaction_id] = AccountId(account_id)
     if charged:  # also when all of it was returned or refunded
         ledger.add_capture(
@@ -225,10 +284,10 @@ def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
                 seq=seq,
                 reservation_id=reservation_id,
                 call_id=call_id,
-                charged=nanos_of(charged) - nanos_of(returned),
-                refunded=nanos_of(refunded),
-                cost=nanos_of(cost),
-                cost_reversed=nanos_of(reversed_),
+                charged=nanos_of(charged) - returned,
+                refunded=refunded,
+                cost=nanos_of(cost) - cost_returned,
+                cost_reversed=cost_reversed,
             ),
         )
 

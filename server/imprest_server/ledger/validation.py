@@ -15,6 +15,7 @@ from zoneinfo import available_timezones
 
 from imprest_server.core.errors import InvalidArgument
 from imprest_server.core.money import Money
+from imprest_server.core.usage import UsageReport
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger.model import Labels
 from imprest_server.ledger.operations import AccountSettings, Operation
@@ -186,15 +187,23 @@ def _transfer(op: ops.Transfer) -> None:
 # ── holds and charges ────────────────────────────────────────────────────────────────────────────────
 
 
+def _amount_or_usage(amount: Money | None, usage: UsageReport | None, usage_field: str) -> None:
+    """One of the two, an amount that is not negative or usage that can be priced."""
+    if (amount is None) == (usage is None):
+        problem = f"is required (zero is given as an amount of zero), or {usage_field}; not both"
+        raise InvalidArgument(field="amount", problem=problem)
+    _not_negative(amount, "amount")
+
+
 def _reserve(op: ops.Reserve) -> None:
     check_account_id(op.account_id)
     check_text(op.call_id, "call_id")
-    _not_negative(op.amount, "amount")
+    _amount_or_usage(op.amount, op.estimate, "estimate")
     least = op.min_amount
     if least is not None:
         _positive(least, "min_amount")
         # In two currencies they cannot be compared, and at least one is not the account's: the rules say so.
-        if least.currency_code == op.amount.currency_code and least.nanos > op.amount.nanos:
+        if op.amount and least.currency_code == op.amount.currency_code and least.nanos > op.amount.nanos:
             raise InvalidArgument(field="min_amount", problem="must not be above amount")
     _check_ttl(op.ttl)
     _check_labels(op.labels)
@@ -203,21 +212,27 @@ def _reserve(op: ops.Reserve) -> None:
 def _extend(op: ops.Extend) -> None:
     _not_negative(op.new_total, "new_total")
     _not_negative(op.used_so_far, "used_so_far")
+    for one, other, field in (
+        (op.new_total, op.estimate_total, "estimate_total"),
+        (op.used_so_far, op.used, "used"),
+    ):
+        if one is not None and other is not None:
+            raise InvalidArgument(field=field, problem="must be given as an amount or as usage, not both")
     _check_ttl(op.ttl)
 
 
 def _commit(op: ops.Commit) -> None:
-    _not_negative(op.amount, "amount")
+    _amount_or_usage(op.amount, op.usage, "usage")
 
 
 def _void(op: ops.Void) -> None:
     check_text(op.reason, "reason", MAX_REASON)
 
 
-def _charge(op: ops.Charge) -> None:
+def _charge(op: ops.Charge | ops.RecordUsage) -> None:
     check_account_id(op.account_id)
     check_text(op.call_id, "call_id")
-    _not_negative(op.amount, "amount")
+    _amount_or_usage(op.amount, op.usage, "usage")
     _check_labels(op.labels)
 
 
@@ -246,5 +261,6 @@ CHECKS: Mapping[type[Operation], Callable[[Any], None]] = {
     ops.Commit: _commit,
     ops.Void: _void,
     ops.Charge: _charge,
+    ops.RecordUsage: _charge,
     ops.Refund: _refund,
 }

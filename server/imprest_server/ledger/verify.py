@@ -20,6 +20,7 @@ from psycopg.rows import TupleRow
 
 from imprest_server.core.ids import AccountId, AccountKey, TenantId
 from imprest_server.core.money import format_nanos, nanos_of
+from imprest_server.core.usage import format_decimal
 from imprest_server.db.errors import DatabaseUnreachableError, StartupError
 from imprest_server.ledger.audit import BookAudit, Difference, Hold, VerifyReport
 from imprest_server.ledger.rows import entry_of
@@ -130,6 +131,7 @@ class _Verifier:
             async for plan in plans:
                 await self._check_books(plan)
                 await self._check_reservations(plan.rows)
+                await self._check_counters(plan.rows)
                 if self._has_enough:
                     break
                 if plan.last is not None:
@@ -208,7 +210,12 @@ class _Verifier:
                 audits[key].note_stray_postings(seq)
                 continue
             transaction = entry_of(entry)
-            audits[key].apply(transaction, reservation_account, journal.allocations.get((tenant, account, seq), ()))
+            audits[key].apply(
+                transaction,
+                reservation_account,
+                journal.allocations.get((tenant, account, seq), ()),
+                journal.usage.get((tenant, account, seq)),
+            )
             self.report.transactions += 1
             self.report.postings += len(transaction.postings)
         self._on_progress(self.report)
@@ -218,15 +225,20 @@ class _Verifier:
         part = rows
         while not self._has_enough:
             found = await self._rows(part, "reservations", limit=self._chunk_rows)
-            for *key, captured, absorbed, posted_captured, posted_absorbed in found:
-                amounts = map(nanos_of, (captured, absorbed, posted_captured, posted_absorbed))
-                self._note(Hold(*key, *amounts).differences())
+            for tenant, account, reservation, *amounts in found:
+                self._note(Hold(tenant, account, reservation, *map(nanos_of, amounts)).differences())
             self.report.reservations += len(found)
             self._on_progress(self.report)
             if len(found) < self._chunk_rows:
                 break
             names = ("done_tenant", "done_account", "done_reservation")
             part = rows.narrowed("range_after_reservation", **dict(zip(names, found[-1], strict=False)))
+
+    async def _check_counters(self, rows: Range) -> None:
+        """The months' counts are what the usage lines have added."""
+        for tenant, account, month, side, meter, expected, found in await self._rows(rows, "counters"):
+            what = f"counter of {side} {meter} in {month:%Y-%m}"
+            self._note([Difference(tenant, account, None, what, format_decimal(expected), format_decimal(found))])
 
     async def _check_clearing(self) -> None:
         """What left one book of a tenant by CLEARING has reached another."""
@@ -238,7 +250,9 @@ class _Verifier:
         return books_of(await self._rows(rows, "accounts"), await self._rows(rows, "holds"))
 
     async def _read_journal(self, rows: Range) -> Journal:
-        return journal_of(await self._rows(rows, "journal"), await self._rows(rows, "allocations"))
+        return journal_of(
+            await self._rows(rows, "journal"), await self._rows(rows, "allocations"), await self._rows(rows, "usage")
+        )
 
     async def _rows(self, rows: Range, block: str, **parameters: Any) -> list[TupleRow]:
         cursor = await self.connection.execute(rows.text(block), {**rows.parameters, **parameters})

@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 from imprest_server.core.ids import AccountKey
 from imprest_server.core.money import nanos_of
 from imprest_server.db.sqlfile import load_sql
-from imprest_server.ledger.audit import Allocation
+from imprest_server.ledger.audit import Allocation, Usage
 from imprest_server.ledger.model import Account, Book
 from imprest_server.ledger.rows import ACCOUNT_WIDTH, Row, account_of, book_of
 
@@ -49,10 +49,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Rows of journals in the order of seq in each book; what they gave back, by tenant, account and seq."""
+    """Rows of journals in the order of seq in each book; what they gave back, and their usage, by tenant, account and
+    seq."""
 
     rows: Sequence[Row]
     allocations: dict[tuple[str, str, int], list[Allocation]]
+    usage: dict[tuple[str, str, int], Usage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,16 @@ class Books:
     holds: dict[tuple[str, str], tuple[int, int]]
 
 
-def journal_of(rows: Sequence[Row], allocation_rows: Iterable[Row]) -> Journal:
-    """The journals in the rows of the statements `journal` and `allocations`."""
+def journal_of(rows: Sequence[Row], allocation_rows: Iterable[Row], usage_rows: Iterable[Row]) -> Journal:
+    """The journals in the rows of the statements `journal`, `allocations` and `usage`."""
     allocations = defaultdict(list)
     for tenant, account, seq, *columns in allocation_rows:
         allocations[tenant, account, seq].append(_allocation_of(columns))
-    return Journal(rows, allocations)
+    usage = {
+        (tenant, account, seq): Usage(nanos_of(price), nanos_of(cost))
+        for tenant, account, seq, price, cost in usage_rows
+    }
+    return Journal(rows, allocations, usage)
 
 
 def books_of(account_rows: Iterable[Row], hold_rows: Iterable[Row]) -> Books:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal
 
 from imprest_server.core.errors import NotFound
 from imprest_server.core.ids import (
@@ -19,6 +20,7 @@ from imprest_server.core.ids import (
     TransactionId,
     format_reservation_id,
 )
+from imprest_server.core.usage import RatedLine
 from imprest_server.ledger.model import (
     Account,
     Book,
@@ -29,11 +31,14 @@ from imprest_server.ledger.model import (
     TransactionKind,
 )
 from imprest_server.ledger.operations import OperationKind, StoredOperation
+from imprest_server.ledger.rating import CounterKey, Rating, RecordedLine
 
 ReservationKey = tuple[TenantId, ReservationId]
 TransactionKey = tuple[TenantId, TransactionId]
 OperationScope = tuple[TenantId, OperationKind, str]
 ReferenceScope = tuple[TenantId, TransactionKind, str]
+#: A usage line: its tenant, account and call, and its id.
+LineKey = tuple[TenantId, AccountId, str, str]
 
 
 @dataclass(slots=True)
@@ -47,6 +52,8 @@ class Changes:
     reservations: set[ReservationKey] = field(default_factory=set[ReservationKey])
     transactions: list[Transaction] = field(default_factory=list[Transaction])
     refunds: list[RefundAllocation] = field(default_factory=list[RefundAllocation])
+    usage_lines: list[RecordedLine] = field(default_factory=list[RecordedLine])
+    counters: set[CounterKey] = field(default_factory=set[CounterKey])
     operations: dict[OperationScope, StoredOperation] = field(default_factory=dict[OperationScope, StoredOperation])
     #: The last Extend decided per reservation: its key and answer live on the reservation.
     extends: dict[ReservationKey, tuple[str, StoredOperation]] = field(
@@ -67,7 +74,11 @@ class Terms:
 
 
 class Ledger:
-    """The accounts, books, reservations, captures and keys one batch works on."""
+    """The accounts, books, reservations, captures, keys, usage lines and month counters one batch works on.
+
+    `rating` prices usage; a batch without usage has none. `counted_by` is what the captures of a reservation have
+    added to the counters.
+    """
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
@@ -82,6 +93,10 @@ class Ledger:
         self.operations: dict[OperationScope, StoredOperation] = {}
         self.last_extends: dict[ReservationKey, tuple[str, StoredOperation]] = {}
         self.external_references: set[ReferenceScope] = set()
+        self.rating: Rating | None = None
+        self.usage_lines: dict[LineKey, RatedLine] = {}
+        self.counters: defaultdict[AccountKey, dict[CounterKey, Decimal]] = defaultdict(dict)
+        self.counted_by: defaultdict[ReservationKey, dict[CounterKey, Decimal]] = defaultdict(dict)
         self.changes = Changes()
 
     def account(self, key: AccountKey) -> Account:
@@ -140,12 +155,30 @@ class Ledger:
             key = (allocation.tenant_id, allocation.captured_transaction_id)
             old = self.captures[key]
             if allocation.kind is TransactionKind.LATE_COMMIT:
-                new = replace(old, charged=old.charged - allocation.amount)
+                new = replace(old, charged=old.charged - allocation.amount, cost=old.cost - allocation.cost)
             else:
                 refunded, cost = old.refunded + allocation.amount, old.cost_reversed + allocation.cost
                 new = replace(old, refunded=refunded, cost_reversed=cost)
             self.captures[key] = new
             self.changes.refunds.append(allocation)
+
+    def put_usage_line(self, line: RecordedLine) -> None:
+        """Keep a usage line and count it in the month."""
+        rated = line.priced.rated
+        self.usage_lines[line.tenant_id, line.account_id, line.call_id, rated.line.line_id] = rated
+        self.changes.usage_lines.append(line)
+        for count in line.priced.counts:
+            self.counters[line.tenant_id, line.account_id][count.key] = count.before + count.quantity
+            self.changes.counters.add(count.key)
+            if line.reservation_id is not None:
+                self.add_counted(line.tenant_id, line.reservation_id, count.key, count.quantity)
+
+    def add_counted(
+        self, tenant_id: TenantId, reservation_id: ReservationId, key: CounterKey, quantity: Decimal
+    ) -> None:
+        """Know what a capture of a reservation has added to a counter."""
+        own = self.counted_by[tenant_id, reservation_id]
+        own[key] = own.get(key, Decimal(0)) + quantity
 
     def put_operation(self, scope: OperationScope, stored: StoredOperation) -> None:
         """Keep a decided operation under its key."""

@@ -11,15 +11,17 @@ from imprest_server.ledger import operations as ops
 from imprest_server.ledger import store
 from imprest_server.ledger.model import TransactionKind
 from imprest_server.ledger.operations import Request
-from imprest_server.ledger.rules import Outcome, decide, expire_due
+from imprest_server.ledger.rules import Outcome, bases, decide, expire_due
 from imprest_server.ledger.store import Connection, Loaded, Wanted
 from imprest_server.ledger.working_set import Ledger, Terms
+from imprest_server.posting.prices import NotLoadedError, Prices
 from imprest_server.posting.stats import EngineStats
 
 
 @value
 class Postponed:
-    """Not decided yet: the account has more due holds than one batch expires. Submit it again."""
+    """Not decided yet, submit it again: the account has more due holds than one batch expires, or the same batch has
+    made it and its prices are not loaded."""
 
 
 Result = Outcome | ImprestError | Postponed
@@ -29,6 +31,7 @@ async def run_batch(
     conn: Connection,
     requests: Sequence[Request],
     terms: Terms,
+    prices: Prices,
     due_limit: int,
     stats: EngineStats,
     *,
@@ -39,9 +42,13 @@ async def run_batch(
     Every due hold of the accounts they touch expires first. A denial is a result, not a failure. Raises
     psycopg.Error, or what a bug raises: then nothing was decided, and the caller must roll back.
     """
+    wanted = wanted_by(requests)
     async with conn.pipeline():
-        loaded = await store.load(conn, wanted_by(requests), terms, due_limit, lock_timeout_ms)
+        loaded = await store.load(conn, wanted, terms, due_limit, lock_timeout_ms)
         stats.lock_wait.observe(loaded.lock_wait_s)
+        if wanted.counters or wanted.counters_of:
+            needed = [basis for request in requests for basis in bases(loaded.ledger, request.operation, loaded.now)]
+            loaded.ledger.rating = await prices.load(conn, needed, loaded.price_epochs)
         results = fold(loaded, requests)
         await store.write(conn, loaded)
     return results
@@ -63,6 +70,10 @@ def _decide(loaded: Loaded, request: Request) -> Result:
         return decide(loaded.ledger, request, loaded.now)
     except ImprestError as denial:
         return denial
+    except NotLoadedError:
+        if loaded.ledger.changes.new_accounts.isdisjoint(touched(loaded.ledger, operation)):
+            raise
+        return Postponed()
 
 
 def wanted_by(requests: Sequence[Request]) -> Wanted:
@@ -91,11 +102,22 @@ def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
                 wanted.external_references.add((tenant, kind, op.external_reference))
         case ops.Transfer():
             wanted.accounts.update(((tenant, op.from_account_id), (tenant, op.to_account_id)))
-        case ops.Extend() | ops.Void():
+        case ops.Void():
             wanted.reservations.add((tenant, op.reservation_id))
+        case ops.Extend():
+            wanted.reservations.add((tenant, op.reservation_id))
+            for whole in (op.estimate_total, op.used):
+                if whole is not None:
+                    wanted.counters_of.add((tenant, op.reservation_id, whole.start_time))
+                    wanted.counts_of.add((tenant, op.reservation_id))
         case ops.Commit():
             wanted.reservations.add((tenant, op.reservation_id))
             wanted.expiries_of.add((tenant, op.reservation_id))
+            if op.usage is not None:
+                wanted.counters_of.add((tenant, op.reservation_id, op.usage.start_time or op.effective_time))
+                wanted.lines_of.update(
+                    (tenant, op.reservation_id, line.line_id) for line in op.usage.lines if line.line_id
+                )
         case ops.Refund():
             if op.reservation_id is not None:
                 key = (tenant, op.reservation_id)
@@ -104,15 +126,20 @@ def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
                 wanted.captures_of[key] = None if before is None or op.amount is None else before + op.amount.nanos
             if op.transaction_id is not None:
                 wanted.captures.add((tenant, op.transaction_id))
-        case (
-            ops.UpdateAccount()
-            | ops.FreezeAccount()
-            | ops.UnfreezeAccount()
-            | ops.CloseAccount()
-            | ops.Reserve()
-            | ops.Charge()
-        ):
+        case ops.UpdateAccount() | ops.FreezeAccount() | ops.UnfreezeAccount() | ops.CloseAccount():
             wanted.accounts.add((tenant, op.account_id))
+        case ops.Reserve():
+            wanted.accounts.add((tenant, op.account_id))
+            if op.estimate is not None:
+                wanted.counters.add((tenant, op.account_id, None))
+        case ops.Charge() | ops.RecordUsage():
+            wanted.accounts.add((tenant, op.account_id))
+            if op.usage is not None:
+                wanted.counters.add((tenant, op.account_id, op.usage.start_time or op.effective_time))
+                if op.call_id:
+                    wanted.lines.update(
+                        (tenant, op.account_id, op.call_id, line.line_id) for line in op.usage.lines if line.line_id
+                    )
         case _:
             raise AssertionError(f"{type(op).__name__} names nothing to load")
     if not isinstance(op, ops.Extend):

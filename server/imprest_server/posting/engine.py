@@ -22,6 +22,7 @@ from imprest_server.posting.batch import Postponed
 from imprest_server.posting.lane import Connect, Lane, Posted
 from imprest_server.posting.stats import EngineStats
 from imprest_server.posting.waiting import FairQueue, Linger
+from imprest_server.pricing.cache import PriceCache
 
 #: How long a batch may wait to fill, at most.
 LONGEST_LINGER_S = 0.005
@@ -53,14 +54,21 @@ class Engine:
 
     `connect` opens a connection as the app role; `batch_max` is the most operations in one transaction
     (1: no batching), `queue_max` the most that may wait. A database that takes longer than `silence_s` over a batch
-    counts as lost.
+    counts as lost. `prices` is what this process keeps of prices.
     """
 
     def __init__(
-        self, connect: Connect, terms: Terms, *, batch_max: int, queue_max: int, silence_s: float = 30.0
+        self,
+        connect: Connect,
+        terms: Terms,
+        *,
+        batch_max: int,
+        queue_max: int,
+        silence_s: float = 30.0,
+        prices: PriceCache | None = None,
     ) -> None:
         self.stats = EngineStats()
-        self._lane = Lane(connect, terms, self.stats, silence_s)
+        self._lane = Lane(connect, terms, prices or PriceCache(), self.stats, silence_s)
         self._batch_max = batch_max
         self._queue: FairQueue[_Item] = FairQueue(queue_max)
         self._linger = Linger(LONGEST_LINGER_S)

@@ -25,7 +25,9 @@ from imprest_server.ledger.rules import Outcome
 from imprest_server.ledger.store import Connection
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.batch import Postponed, run_batch
+from imprest_server.posting.prices import Prices
 from imprest_server.posting.stats import EngineStats
+from imprest_server.pricing.cache import PriceCache
 
 Connect = Callable[[], Awaitable[Connection]]
 #: What becomes of a request: its answer, why there is none (a denial or a failure), or "submit it again".
@@ -52,8 +54,11 @@ class Lane:
     A database that has not finished a batch after `silence_s` counts as lost, too.
     """
 
-    def __init__(self, connect: Connect, terms: Terms, stats: EngineStats, silence_s: float) -> None:
+    def __init__(
+        self, connect: Connect, terms: Terms, prices: PriceCache, stats: EngineStats, silence_s: float
+    ) -> None:
         self._connect = connect
+        self._prices = Prices(prices)
         self._silence_s = silence_s
         self._terms = terms
         self._stats = stats
@@ -105,7 +110,13 @@ class Lane:
                 assert self._conn is not None
                 with _hung_up_after(self._conn, self._silence_s):
                     results = await run_batch(
-                        self._conn, requests, self._terms, DUE_LIMIT, self._stats, lock_timeout_ms=lock_timeout_ms
+                        self._conn,
+                        requests,
+                        self._terms,
+                        self._prices,
+                        DUE_LIMIT,
+                        self._stats,
+                        lock_timeout_ms=lock_timeout_ms,
                     )
                 posted = True
                 return results

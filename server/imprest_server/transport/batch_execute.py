@@ -20,6 +20,7 @@ from imprest_server.transport.account_service import AccountService
 from imprest_server.transport.errors import failure_of
 from imprest_server.transport.ledger_service import LedgerService
 from imprest_server.transport.submit import Submit
+from imprest_server.transport.usage_service import UsageService
 
 Context = ServicerContext[Message, Message]
 Method = Callable[[Any, Context], Awaitable[Message]]
@@ -37,7 +38,7 @@ class BatchLedgerService(LedgerService):
     def __init__(self, engine: Engine, queries: Queries) -> None:
         super().__init__(Submit(engine), queries)
         bulk = Submit(engine, bulk=True)
-        ledger, accounts = LedgerService(bulk, queries), AccountService(bulk, queries)
+        ledger, accounts, usage = LedgerService(bulk, queries), AccountService(bulk, queries), UsageService(bulk)
         self._methods: dict[str, Method] = {
             "reserve": ledger.Reserve,
             "extend": ledger.Extend,
@@ -56,6 +57,7 @@ class BatchLedgerService(LedgerService):
             "adjust": accounts.Adjust,
             "withdraw": accounts.Withdraw,
             "transfer": accounts.Transfer,
+            "record_usage": usage.RecordUsage,
         }
 
     async def BatchExecute(self, request: pb.BatchExecuteRequest, context: Context) -> pb.BatchExecuteResponse:

@@ -1,4 +1,4 @@
-"""Single values between the wire and the core: money, times, enums, ids, texts. Resources are in `resources`.
+"""Single values between the wire and the core: money, decimals, times, enums, ids, texts. Resources are in `resources`.
 
 `parse_*` and `required_*` read a request and raise InvalidArgument, or AmountOutOfRange, naming the field;
 `to_*` write a reply and cannot fail. Times on the wire finer than a microsecond are truncated: a Timestamp
@@ -7,8 +7,10 @@ towards the past, a Duration towards zero.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +18,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.decimal_pb2 import Decimal as DecimalMessage
 from google.type.money_pb2 import Money as MoneyMessage
 
 from imprest_server.core.errors import InvalidArgument
@@ -27,6 +30,7 @@ from imprest_server.core.ids import (
     parse_transaction_id,
 )
 from imprest_server.core.money import NANOS_PER_UNIT, Money, check_range
+from imprest_server.core.usage import format_decimal
 from imprest_server.ledger.validation import check_account_id
 
 #: The fields of a message by name.
@@ -38,6 +42,9 @@ _NANOS = NANOS_PER_UNIT - 1
 _MIN_TIME_S, _MAX_TIME_S = -62_135_596_800, 253_402_300_799
 #: The range of google.protobuf.Duration: about 10,000 years.
 _MAX_DURATION_S = 315_576_000_000
+#: Digits, one point, an exponent. Short: what a number means is checked elsewhere, its text must stay small.
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?", re.ASCII)
+_MAX_DECIMAL_TEXT = 64
 
 
 # ── amounts ──────────────────────────────────────────────────────────────────────────────────────────
@@ -80,17 +87,35 @@ def money_fields(currency_code: str, nanos: int) -> Fields:
     return {"currency_code": currency_code, "units": -units, "nanos": -rest}
 
 
+def parse_decimal(request: Message, field: str, path: str = "") -> Decimal | None:
+    """The google.type.Decimal in `field`, exactly; None when it is absent. `path` is what errors call the message."""
+    if not request.HasField(field):
+        return None
+    text: str = getattr(request, field).value
+    if len(text) > _MAX_DECIMAL_TEXT or not _DECIMAL.fullmatch(text):
+        raise InvalidArgument(field=path + field, problem="must be a decimal number, such as 0.0125 or 2.5e-06")
+    return Decimal(text)
+
+
+def to_decimal(value: Decimal) -> DecimalMessage:
+    """A number in plain notation, without zeros at its end."""
+    return DecimalMessage(value=format_decimal(value))
+
+
 # ── times ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def parse_time(request: Message, field: str) -> datetime | None:
-    """The request's Timestamp of that name in whole microseconds, UTC; None when it is absent."""
+def parse_time(request: Message, field: str, path: str = "") -> datetime | None:
+    """The request's Timestamp of that name in whole microseconds, UTC; None when it is absent.
+
+    `path` is what errors call the message, when it is not the request itself.
+    """
     if not request.HasField(field):
         return None
     message: Timestamp = getattr(request, field)
     if not (_MIN_TIME_S <= message.seconds <= _MAX_TIME_S and 0 <= message.nanos <= _NANOS):
         raise InvalidArgument(
-            field=field, problem="must be a time from year 1 to 9999, with nanos from 0 to 999,999,999"
+            field=path + field, problem="must be a time from year 1 to 9999, with nanos from 0 to 999,999,999"
         )
     return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
 
@@ -116,6 +141,13 @@ def time_fields(instant: datetime) -> Fields:
     """`to_time` for the constructor of another message."""
     since = instant - _EPOCH
     return {"seconds": since.days * 86_400 + since.seconds, "nanos": since.microseconds * 1000}
+
+
+def to_duration(span: timedelta | None) -> Duration | None:
+    """A span in whole microseconds, not negative; absent when there is none."""
+    if span is None:
+        return None
+    return Duration(seconds=span.days * 86_400 + span.seconds, nanos=span.microseconds * 1000)
 
 
 # ── enums ────────────────────────────────────────────────────────────────────────────────────────────

@@ -47,6 +47,8 @@ TABLE: Final[Mapping[type[errors.ImprestError], Mapped]] = {
     errors.IdempotencyKeyReused: _EXISTS,
     errors.ExternalReferenceUsed: _EXISTS,
     errors.AccountExists: _EXISTS,
+    errors.PriceBookExists: _EXISTS,
+    errors.UsageLineReused: _EXISTS,
     errors.InsufficientFunds: _DENIED,
     errors.AccountFrozen: _DENIED,
     errors.AccountClosed: _DENIED,
@@ -54,6 +56,7 @@ TABLE: Final[Mapping[type[errors.ImprestError], Mapped]] = {
     errors.ReceivableOpen: _DENIED,
     errors.CallLimitReached: _DENIED,
     errors.CurrencyMismatch: _DENIED,
+    errors.PriceNotFound: _DENIED,
     errors.OverrunRejected: _DENIED,
     errors.ReservationCommitted: _DENIED,
     errors.ReservationVoided: _DENIED,
@@ -92,8 +95,8 @@ def failure_of(error: Exception, method: str) -> Failure:
         metadata["replayed"] = "true"
     more: list[Message] = []
     if isinstance(error, errors.InvalidArgument):
-        violation = BadRequest.FieldViolation(field=error.field, description=error.problem)
-        more.append(BadRequest(field_violations=[violation]))
+        violations = [BadRequest.FieldViolation(field=name, description=text) for name, text in error.violations]
+        more.append(BadRequest(field_violations=violations))
     if mapped.retry_after_s is not None:
         seconds, rest = divmod(mapped.retry_after_s, 1)
         more.append(RetryInfo(retry_delay=Duration(seconds=int(seconds), nanos=round(rest * 1e9))))

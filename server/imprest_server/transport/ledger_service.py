@@ -23,7 +23,7 @@ from imprest_server.transport.convert import (
     parse_reservation,
     parse_time,
     parse_transaction,
-    required_amount,
+    to_duration,
     to_money,
 )
 from imprest_server.transport.identity import TENANT
@@ -37,6 +37,7 @@ from imprest_server.transport.resources import (
     to_transaction,
 )
 from imprest_server.transport.submit import Submit
+from imprest_server.transport.usage import parse_usage
 
 Context = ServicerContext[Message, Message]
 
@@ -55,7 +56,8 @@ class LedgerService(LedgerServiceServicer):
                 tenant_id=TENANT,
                 idempotency_key=request.idempotency_key,
                 account_id=parse_account_id(request.account_id),
-                amount=required_amount(request),
+                amount=parse_amount(request, "amount"),
+                estimate=parse_usage(request, "estimate"),
                 min_amount=parse_amount(request, "min_amount"),
                 call_id=request.call_id or None,
                 ttl=parse_duration(request, "ttl"),
@@ -67,6 +69,7 @@ class LedgerService(LedgerServiceServicer):
         return pb.ReserveResponse(
             reservation=to_reservation(reservation, balance.currency_code),
             balance=to_balance(balance),
+            affordable_duration=to_duration(outcome.reply.affordable_duration),
             final_unit=outcome.reply.final_unit,
             replayed=outcome.replayed,
         )
@@ -79,7 +82,9 @@ class LedgerService(LedgerServiceServicer):
                 idempotency_key=request.idempotency_key,
                 reservation_id=parse_reservation(request.reservation_id),
                 new_total=parse_amount(request, "new_total"),
+                estimate_total=parse_usage(request, "estimate_total"),
                 used_so_far=parse_amount(request, "used_so_far"),
+                used=parse_usage(request, "used"),
                 ttl=parse_duration(request, "ttl"),
             )
         )
@@ -87,6 +92,7 @@ class LedgerService(LedgerServiceServicer):
         return pb.ExtendResponse(
             reservation=to_reservation(reservation, balance.currency_code),
             balance=to_balance(balance),
+            affordable_duration=to_duration(outcome.reply.affordable_duration),
             final_unit=outcome.reply.final_unit,
             replayed=outcome.replayed,
             denial_reason=denial_reason_of(outcome.reply),
@@ -99,7 +105,8 @@ class LedgerService(LedgerServiceServicer):
                 tenant_id=TENANT,
                 idempotency_key=request.idempotency_key,
                 reservation_id=parse_reservation(request.reservation_id),
-                amount=required_amount(request),
+                amount=parse_amount(request, "amount"),
+                usage=parse_usage(request, "usage"),
                 final=request.final if request.HasField("final") else True,
                 effective_time=parse_time(request, "effective_time"),
             )
@@ -138,7 +145,8 @@ class LedgerService(LedgerServiceServicer):
                 tenant_id=TENANT,
                 idempotency_key=request.idempotency_key,
                 account_id=parse_account_id(request.account_id),
-                amount=required_amount(request),
+                amount=parse_amount(request, "amount"),
+                usage=parse_usage(request, "usage"),
                 call_id=request.call_id or None,
                 effective_time=parse_time(request, "effective_time"),
                 labels=dict(request.labels) or None,

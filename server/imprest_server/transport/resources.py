@@ -20,6 +20,7 @@ from imprest_server.ledger.model import (
 )
 from imprest_server.ledger.views import PastBalance, TrialBalance, TrialBalanceLine
 from imprest_server.transport.convert import EnumMap, money_fields, time_fields, to_money, to_time
+from imprest_server.transport.usage import to_rated_line
 
 ACCOUNT_STATE = EnumMap(AccountState, account_pb2.AccountState, "ACCOUNT_STATE")
 OVERRUN_POLICY = EnumMap(OverrunPolicy, account_pb2.OverrunPolicy, "OVERRUN_POLICY")
@@ -104,7 +105,7 @@ def to_reservation(reservation: Reservation, currency: str) -> reservation_pb2.R
 
 
 def to_charge(charge: ChargeBreakdown, currency: str) -> charge_pb2.ChargeBreakdown:
-    """Where a charge was taken from, every amount present."""
+    """Where a charge was taken from, every amount present, and the usage it was for."""
     return charge_pb2.ChargeBreakdown(
         charged=money_fields(currency, charge.charged),
         from_hold=money_fields(currency, charge.from_hold),
@@ -112,6 +113,7 @@ def to_charge(charge: ChargeBreakdown, currency: str) -> charge_pb2.ChargeBreakd
         receivable=money_fields(currency, charge.receivable),
         absorbed=money_fields(currency, charge.absorbed),
         provider_cost=money_fields(currency, charge.provider_cost),
+        lines=[to_rated_line(line, currency) for line in charge.lines],
     )
 
 

@@ -9,25 +9,32 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 
-from imprest.v1 import account_service_pb2, ledger_service_pb2
+from imprest.v1 import account_service_pb2, ledger_service_pb2, pricing_service_pb2, usage_service_pb2
 from imprest.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_server
 from imprest.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
+from imprest.v1.pricing_service_pb2_grpc import add_PricingServiceServicer_to_server
+from imprest.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from imprest_server.db.errors import StartupError
 from imprest_server.ledger.queries import Queries
 from imprest_server.posting.engine import Engine
 from imprest_server.transport.account_service import AccountService
 from imprest_server.transport.batch_execute import BatchLedgerService
 from imprest_server.transport.interceptors import CallGuard
+from imprest_server.transport.pricing_service import PricingService
 from imprest_server.transport.submit import Submit
+from imprest_server.transport.usage_service import UsageService
 
 SERVICES: Final = (
     ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name,
     account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
+    pricing_service_pb2.DESCRIPTOR.services_by_name["PricingService"].full_name,
+    usage_service_pb2.DESCRIPTOR.services_by_name["UsageService"].full_name,
 )
-#: Requests are small, a batch of 1000 with a few labels each is under 1 MB. gRPC refuses more than this with
-#: RESOURCE_EXHAUSTED. Clients refuse as much unless told otherwise, so pages and batches end before (`core/paging.py`,
-#: `batch_execute.py`): a reply that is refused once is refused again.
-MAX_REQUEST_BYTES: Final = 4 * 1024 * 1024
+#: Requests are small, a batch of 1000 with a few labels each is under 1 MB; the largest is the price file of an
+#: ImportPrices, 2 MB and growing. gRPC refuses more than this with RESOURCE_EXHAUSTED. Clients refuse replies of more
+#: than 4 MB unless told otherwise, so pages and batches end before (`core/paging.py`, `batch_execute.py`): a reply that
+#: is refused once is refused again.
+MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
 #: How long a call may still run after the server was told to stop.
 DRAIN_S: Final = 15.0
 #: Time for the last replies to leave; only streams of other packages (health's Watch) are still open then.
@@ -47,7 +54,7 @@ class ListenError(StartupError):
 class Server:
     """Serves from `start` to `stop`; each is called once. `share_port`: other workers listen on the address, too."""
 
-    def __init__(self, engine: Engine, queries: Queries, *, share_port: bool = False) -> None:
+    def __init__(self, engine: Engine, queries: Queries, pricing: PricingService, *, share_port: bool = False) -> None:
         self._guard = CallGuard()
         self._health = health.aio.HealthServicer()
         # Two servers on one port would share its calls without knowing; the second must fail to start.
@@ -56,6 +63,8 @@ class Server:
         ledger, accounts = BatchLedgerService(engine, queries), AccountService(Submit(engine), queries)
         add_LedgerServiceServicer_to_server(ledger, self._server)  # type: ignore[no-untyped-call]
         add_AccountServiceServicer_to_server(accounts, self._server)  # type: ignore[no-untyped-call]
+        add_PricingServiceServicer_to_server(pricing, self._server)  # type: ignore[no-untyped-call]
+        add_UsageServiceServicer_to_server(UsageService(Submit(engine)), self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 

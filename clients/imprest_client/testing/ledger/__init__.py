@@ -28,6 +28,7 @@ RULES: dict[str, Rule] = {
     "commit": holds.commit,
     "void": holds.void,
     "charge": holds.charge,
+    "record_usage": holds.record_usage,
     "get_reservation": holds.get_reservation,
     "refund": refunds.refund,
 }

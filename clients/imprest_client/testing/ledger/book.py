@@ -1,6 +1,7 @@
 """Writing to a book: postings, settlement, and the due holds that the clock ends."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from imprest_client.testing.ledger.model import (
     CREDIT_NORMAL,
@@ -32,6 +33,7 @@ def write(
     now: int,
     details: Details = NO_DETAILS,
     charged: int = 0,
+    cost: int = 0,
 ) -> str | None:
     """Applies the postings, settles, and appends one transaction; returns its id.
 
@@ -61,6 +63,7 @@ def write(
         effective_time=now if details.effective_time is None else details.effective_time,
         details=details,
         charged=charged,
+        cost=cost,
     )
     account.transactions.append(transaction)
     return transaction.transaction_id
@@ -114,6 +117,7 @@ def charge_postings(charge: Charge) -> list[Posting]:
         Posting("WALLET", "REVENUE", charge.from_hold + charge.from_available),
         Posting("RECEIVABLE", "REVENUE", charge.receivable),
         Posting("OVERRUN_LOSS", "REVENUE", charge.absorbed),
+        Posting("PROVIDER_COST", "PROVIDER_PAYABLE", charge.provider_cost),
     ]
 
 
@@ -126,13 +130,15 @@ def expire_due(account: Account, now: int) -> None:
 
 def _expire(account: Account, hold: Reservation, now: int) -> None:
     used = max(0, hold.used - hold.consumed) if hold.on_expiry == "CAPTURE_USED" else 0
+    cost = max(0, hold.used_cost - hold.captured_cost) if hold.on_expiry == "CAPTURE_USED" else 0
     policy = "CAP" if account.overrun_policy == "REJECT" else account.overrun_policy
-    charge = capture(account, hold, used, policy)
+    charge = replace(capture(account, hold, used, policy), provider_cost=cost)
     remaining = hold.remaining
     hold.state = "EXPIRED"
     hold.end_time = hold.expire_time
     hold.captured += charge.charged
     hold.absorbed += charge.absorbed
+    hold.captured_cost += cost
     transaction_id = write(
         account,
         "EXPIRE",
@@ -140,5 +146,6 @@ def _expire(account: Account, hold: Reservation, now: int) -> None:
         now,
         hold.details({"effective_time": hold.expire_time}),
         charge.charged,
+        cost,
     )
     hold.expiry = Expiry(remaining, charge, transaction_id)

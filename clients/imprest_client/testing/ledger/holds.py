@@ -2,8 +2,13 @@
 
 from dataclasses import replace
 
-from imprest_client.testing.ledger.accounts import refuse_closed_or_frozen, refuse_debtor, refuse_unaffordable
-from imprest_client.testing.ledger.book import capture, charge_postings, write
+from imprest_client.testing.ledger.accounts import (
+    refuse_closed,
+    refuse_closed_or_frozen,
+    refuse_debtor,
+    refuse_unaffordable,
+)
+from imprest_client.testing.ledger.book import capture, charge_postings, overrun, write
 from imprest_client.testing.ledger.late import late_commit
 from imprest_client.testing.ledger.model import (
     DAY,
@@ -19,7 +24,7 @@ from imprest_client.testing.ledger.model import (
     time_text,
 )
 from imprest_client.testing.ledger.tenant import Tenant, check_currency
-from imprest_client.testing.ledger.validation import DEFAULT_TTL_S, amount_of, required_amount, ttl_of
+from imprest_client.testing.ledger.validation import DEFAULT_TTL_S, amount_of, cost_of, price_of, ttl_of
 
 LATE_WINDOW = 7 * DAY
 """How long after its expiry a hold can still be committed, the last instant included."""
@@ -42,8 +47,11 @@ def reserve(tenant: Tenant, request: Request, now: int) -> Outcome:
             open_reservations=str(account.open_count),
             max_concurrent_calls=str(account.max_concurrent_calls),
         )
-    amount = required_amount(request)
+    amount = price_of(request, "amount") or 0
     least = amount_of(request, "min_amount")
+    if least is not None:
+        # An estimate may turn out to cost less than the least amount that was asked for.
+        least = min(least, amount)
     granted = amount if least is None else min(amount, account.spendable)
     refuse_unaffordable(account, account.spendable, max(granted, least or 0))
     hold = Reservation(
@@ -77,10 +85,11 @@ def extend(tenant: Tenant, request: Request, now: int) -> Outcome:
     account, hold = tenant.reservation(request["reservation_id"])
     check_currency(request, account)
     _refuse_ended(hold)
-    hold.used = max(hold.used, amount_of(request, "used") or 0)
+    hold.used = max(hold.used, price_of(request, "used") or 0)
+    hold.used_cost = max(hold.used_cost, cost_of(request, "used") or 0)
     if "ttl" in request:
         hold.expire_time = max(hold.expire_time, now + ttl_of(request, DEFAULT_TTL_S))
-    total = amount_of(request, "new_total")
+    total = price_of(request, "new_total")
     reason = None
     if total is not None and total > hold.amount:
         reason = _why_not_more(account, hold, total)
@@ -102,18 +111,20 @@ def commit(tenant: Tenant, request: Request, now: int) -> Outcome:
     """Posts usage against a hold; the final capture frees what is left of it."""
     account, hold = tenant.reservation(request["reservation_id"])
     check_currency(request, account)
-    amount = required_amount(request)
     if hold.state == "EXPIRED" and now <= hold.expire_time + LATE_WINDOW:
-        charge, transaction_id = late_commit(tenant, account, hold, amount, now, hold.details(request))
+        amount, cost = tenant.take_line(account, hold.call_id, request)
+        charge, transaction_id = late_commit(tenant, account, hold, amount, cost, now, hold.details(request))
         return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=True)
     _refuse_ended(hold)
-    charge = capture(account, hold, amount, account.overrun_policy)
+    amount, cost = tenant.take_line(account, hold.call_id, request)
+    charge = replace(capture(account, hold, amount, account.overrun_policy), provider_cost=cost or 0)
     hold.captured += charge.charged
     hold.absorbed += charge.absorbed
+    hold.captured_cost += charge.provider_cost
     if request.get("final", True):
         hold.state, hold.end_time = "COMMITTED", now
-    postings = charge_postings(charge)
-    transaction_id = write(account, "COMMIT", postings, now, hold.details(request), charge.charged)
+    postings, details = charge_postings(charge), hold.details(request)
+    transaction_id = write(account, "COMMIT", postings, now, details, charge.charged, charge.provider_cost)
     return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=False)
 
 
@@ -134,10 +145,24 @@ def charge(tenant: Tenant, request: Request, now: int) -> Outcome:
     account = tenant.account(request["account_id"])
     check_currency(request, account)
     _refuse_new_call(account)
-    amount = required_amount(request)
+    amount, cost = tenant.take_line(account, request.get("call_id", ""), request)
     refuse_unaffordable(account, account.spendable, amount)
-    split = Charge(from_available=amount)
-    transaction_id = write(account, "CHARGE", charge_postings(split), now, Details.of(request), split.charged)
+    return _write_charge(account, "CHARGE", Charge(from_available=amount, provider_cost=cost or 0), request, now)
+
+
+def record_usage(tenant: Tenant, request: Request, now: int) -> Outcome:
+    """Charges what has happened: collected whatever the policy, and owed or lost as far as there is no credit."""
+    account = tenant.account(request["account_id"])
+    check_currency(request, account)
+    refuse_closed(account)
+    amount, cost = tenant.take_line(account, request.get("call_id", ""), request)
+    split = replace(overrun(account, amount, "COLLECT"), provider_cost=cost or 0)
+    return _write_charge(account, "USAGE", split, request, now)
+
+
+def _write_charge(account: Account, kind: str, split: Charge, request: Request, now: int) -> Outcome:
+    postings, details = charge_postings(split), Details.of(request)
+    transaction_id = write(account, kind, postings, now, details, split.charged, split.provider_cost)
     return Outcome(
         account_id=account.account_id,
         balance=Balance.of(account),

@@ -50,11 +50,11 @@ def _decide(account: Account, expiry: Expiry, amount: int) -> _Decision:
 
 
 def late_commit(
-    tenant: Tenant, account: Account, hold: Reservation, amount: int, now: int, details: Details
+    tenant: Tenant, account: Account, hold: Reservation, amount: int, cost: int | None, now: int, details: Details
 ) -> tuple[Charge, str | None]:
     """Commits an expired hold; returns the difference to what the expiry did, and the transaction if any.
 
-    Raises Denied(OVERRUN_REJECTED).
+    `cost` None: nothing new is known about it. Raises Denied(OVERRUN_REJECTED).
     """
     expiry = hold.expiry
     assert expiry is not None
@@ -73,12 +73,19 @@ def late_commit(
         tenant.returned[expiry.transaction_id] = tenant.returned.get(expiry.transaction_id, 0) + surplus
     repaid = min(surplus, account.receivable)
     loss = decision.absorbed - before.absorbed
+    more_cost = 0 if cost is None else cost - before.provider_cost
+    if more_cost < 0 and expiry.transaction_id is not None:
+        # What refunds have reversed of the expiry's cost is gone already.
+        left = before.provider_cost - tenant.cost_reversed.get(expiry.transaction_id, 0)
+        more_cost = max(more_cost, -left)
+        tenant.cost_returned[expiry.transaction_id] = -more_cost
 
     hold.state, hold.late = "COMMITTED", True
     # What refunds have given back of a surplus was a refund, and refunds do not lower `captured`.
     collected = decision.from_available + decision.receivable
     hold.captured += collected - surplus
     hold.absorbed += loss
+    hold.captured_cost += more_cost
     transaction_id = write(
         account,
         "LATE_COMMIT",
@@ -86,13 +93,16 @@ def late_commit(
             Posting("WALLET", "REVENUE", decision.from_available),
             Posting("RECEIVABLE", "REVENUE", decision.receivable),
             Posting("OVERRUN_LOSS", "REVENUE", max(0, loss)),
+            Posting("PROVIDER_COST", "PROVIDER_PAYABLE", max(0, more_cost)),
             Posting("REFUNDS", "RECEIVABLE", repaid),
             Posting("REFUNDS", "WALLET", surplus - repaid),
             Posting("REVENUE", "OVERRUN_LOSS", max(0, -loss)),
+            Posting("PROVIDER_PAYABLE", "PROVIDER_COST", max(0, -more_cost)),
         ],
         now,
         details,
         collected,
+        max(0, more_cost),
     )
     if surplus:
         assert expiry.transaction_id is not None and transaction_id is not None
@@ -101,5 +111,6 @@ def late_commit(
         from_available=decision.from_available - (surplus - repaid),
         receivable=decision.receivable - repaid,
         absorbed=loss,
+        provider_cost=more_cost,
     )
     return charge, transaction_id

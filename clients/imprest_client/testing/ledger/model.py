@@ -81,7 +81,7 @@ class Posting:
 
 @dataclass(frozen=True)
 class Transaction:
-    """Postings written together, with what a later refund has to know (`charged`)."""
+    """Postings written together, with what a later refund has to know (`charged`, `cost`)."""
 
     transaction_id: str
     account_id: str
@@ -94,6 +94,7 @@ class Transaction:
     effective_time: int
     details: Details
     charged: int = 0
+    cost: int = 0
 
     @property
     def reservation_id(self) -> str:
@@ -109,6 +110,7 @@ class Charge:
     from_available: int = 0
     receivable: int = 0
     absorbed: int = 0
+    provider_cost: int = 0
 
     @property
     def charged(self) -> int:
@@ -143,6 +145,8 @@ class Reservation:
     captured: int = 0
     absorbed: int = 0
     used: int = 0
+    used_cost: int = 0
+    captured_cost: int = 0
     ended_by_void: bool = False
     expiry: Expiry | None = None
     last_extend: "Decision | None" = None

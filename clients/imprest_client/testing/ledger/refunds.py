@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from imprest_client.testing.ledger.accounts import refuse_closed
 from imprest_client.testing.ledger.book import inflow, write
-from imprest_client.testing.ledger.model import Account, Balance, Denied, Outcome, Request, Transaction
+from imprest_client.testing.ledger.model import Account, Balance, Denied, Outcome, Posting, Request, Transaction
 from imprest_client.testing.ledger.money import text_from_nanos
 from imprest_client.testing.ledger.tenant import Tenant, check_currency
-from imprest_client.testing.ledger.validation import amount_of
+from imprest_client.testing.ledger.validation import amount_of, quotient
 
 
 def refund(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -26,14 +26,17 @@ def refund(tenant: Tenant, request: Request, now: int) -> Outcome:
             currency_code=account.currency,
             refundable=text_from_nanos(left),
         )
-    rest, parts = amount, []
+    rest, cost, parts = amount, 0, []
     for transaction in charges:
         part = min(rest, tenant.left_to_refund(transaction))
         tenant.refunded[transaction.transaction_id] = tenant.refunded.get(transaction.transaction_id, 0) + part
         rest -= part
         parts.append((transaction.transaction_id, part))
+        if part > 0 and request.get("reverse_cost"):
+            cost += _reverse_cost(tenant, transaction)
     details = replace(charges[0].details, reason=request.get("reason", ""), labels={}, effective_time=None)
-    transaction_id = write(account, "REFUND", inflow(account, "REFUNDS", amount), now, details)
+    postings = [*inflow(account, "REFUNDS", amount), Posting("PROVIDER_PAYABLE", "PROVIDER_COST", cost)]
+    transaction_id = write(account, "REFUND", postings, now, details)
     assert transaction_id is not None
     tenant.allocations += [(captured, transaction_id, part) for captured, part in parts if part]
     return Outcome(
@@ -42,6 +45,17 @@ def refund(tenant: Tenant, request: Request, now: int) -> Outcome:
         transaction_id=transaction_id,
         refunded_total=sum(tenant.refunded.get(transaction.transaction_id, 0) for transaction in charges),
     )
+
+
+def _reverse_cost(tenant: Tenant, transaction: Transaction) -> int:
+    """Reverses as much of the cost as is due by all that has been refunded of the charge; returns how much."""
+    name = transaction.transaction_id
+    charged = transaction.charged - tenant.returned.get(name, 0)
+    cost = transaction.cost - tenant.cost_returned.get(name, 0)
+    due = quotient(cost * tenant.refunded[name], charged)
+    reversed_before = tenant.cost_reversed.get(name, 0)
+    tenant.cost_reversed[name] = max(due, reversed_before)
+    return tenant.cost_reversed[name] - reversed_before
 
 
 def _what_was_charged(tenant: Tenant, request: Request) -> tuple[Account, list[Transaction]]:

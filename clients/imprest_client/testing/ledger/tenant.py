@@ -10,7 +10,16 @@ from dataclasses import replace
 from imprest_client.testing.ledger.book import expire_due
 from imprest_client.testing.ledger.model import Account, Decision, Denied, Outcome, Request, Reservation, Transaction
 from imprest_client.testing.ledger.money import MONEY_MAX_NANOS, MONEY_MIN_NANOS
-from imprest_client.testing.ledger.validation import AMOUNT_FIELDS, READS, amount_of, validate, validate_times
+from imprest_client.testing.ledger.validation import (
+    AMOUNT_FIELDS,
+    READS,
+    UNIT_FIELDS,
+    amount_of,
+    cost_of,
+    price_of,
+    validate,
+    validate_times,
+)
 
 STORED_DENIALS = frozenset(
     [
@@ -28,6 +37,7 @@ STORED_DENIALS = frozenset(
         "REFUND_EXCEEDS_CAPTURE",
         "EXTERNAL_REFERENCE_USED",
         "ACCOUNT_EXISTS",
+        "USAGE_LINE_REUSED",
     ]
 )
 """Denials that a retry of the same key gets again, whatever has changed since."""
@@ -49,6 +59,12 @@ class Tenant:
         """What late commits gave back, by the expiry's transaction."""
         self.allocations: list[tuple[str, str, int]] = []
         """Both of them one by one: the transaction that had charged, the one that gave back, and how much."""
+        self.cost_reversed: dict[str, int] = {}
+        """What Refunds took back of the cost, by the transaction that had posted it."""
+        self.cost_returned: dict[str, int] = {}
+        """What late commits took back of the cost, by the expiry's transaction."""
+        self.lines: dict[tuple[str, str, str], int] = {}
+        """The usage lines with an id, by account, call and id: their units."""
         self._decisions: dict[tuple[str, str], Decision] = {}
 
     # -- operations
@@ -82,6 +98,7 @@ class Tenant:
         known = set(self.accounts)
         before = {key: self.accounts[key].copy() for key in touched}
         memory = set(self.references), dict(self.refunded), dict(self.returned), list(self.allocations)
+        costs = dict(self.cost_reversed), dict(self.cost_returned), dict(self.lines)
         try:
             validate_times(request, now)
             outcome = self._rules[request["op"]](self, request, now)
@@ -89,6 +106,7 @@ class Tenant:
         except Denied as denial:
             self.accounts = {key: before.get(key, account) for key, account in self.accounts.items() if key in known}
             self.references, self.refunded, self.returned, self.allocations = memory
+            self.cost_reversed, self.cost_returned, self.lines = costs
             return Outcome(denied=denial.reason, values=denial.values)
         if outcome.reservation is not None:
             return replace(outcome, reservation=replace(outcome.reservation))
@@ -171,6 +189,23 @@ class Tenant:
         given_back = self.refunded.get(transaction.transaction_id, 0) + self.returned.get(transaction.transaction_id, 0)
         return transaction.charged - given_back
 
+    def take_line(self, account: Account, call_id: str, request: Request) -> tuple[int, int | None]:
+        """Price and cost of a capture; the cost is None of one given as an amount.
+
+        A line that the call has already is free. Raises Denied(USAGE_LINE_REUSED).
+        """
+        amount, cost = price_of(request, "amount"), cost_of(request, "amount")
+        if "line" not in request or cost is None:
+            return amount or 0, cost
+        key = (account.account_id, call_id, request["line"])
+        known = self.lines.setdefault(key, -1)
+        if known == -1:
+            self.lines[key] = amount or 0
+            return amount or 0, cost
+        if known != amount:
+            raise Denied("USAGE_LINE_REUSED")
+        return 0, 0
+
     def use_reference(self, request: Request) -> None:
         """Claims the external reference, if there is one. Raises Denied(EXTERNAL_REFERENCE_USED)."""
         reference = request.get("external_reference")
@@ -200,6 +235,6 @@ def check_currency(request: Request, *accounts: Account) -> None:
 def fingerprint(request: Request) -> object:
     """What a retry must have in common with the first request: every field that was set, normalised."""
     fields = {name: value for name, value in request.items() if name not in ("op", "idempotency_key")}
-    for name in AMOUNT_FIELDS & fields.keys():
+    for name in (AMOUNT_FIELDS | set(UNIT_FIELDS.values())) & fields.keys():
         fields[name] = amount_of(request, name)
     return fields

@@ -13,6 +13,9 @@ SETTING_AMOUNTS = frozenset(["credit_limit", "max_overrun", "low_balance_thresho
 AMOUNT_FIELDS = SETTING_AMOUNTS | {"amount", "min_amount", "payment_fee", "new_total", "used"}
 """Fields that hold decimal texts in the request's currency."""
 
+UNIT_FIELDS = {"amount": "units", "new_total": "total_units", "used": "used_units"}
+"""Fields that give usage in place of an amount: decimal texts of units, sold for 1 and costing 0.25 each."""
+
 DEFAULT_TTL_S = 900
 _MAX_TTL_S = 30 * 86_400
 _MAX_AGE = 35 * DAY
@@ -41,6 +44,25 @@ def required_amount(request: Request, name: str = "amount") -> int:
     if amount is None:
         raise KeyError(name)
     return amount
+
+
+def price_of(request: Request, name: str) -> int | None:
+    """The named amount, or the price of the units given in its place; None if neither is set."""
+    amount = amount_of(request, name)
+    return amount_of(request, UNIT_FIELDS[name]) if amount is None else amount
+
+
+def cost_of(request: Request, name: str) -> int | None:
+    """What the units given in place of the named amount cost us: a quarter, halves to even; None for an amount."""
+    units = amount_of(request, UNIT_FIELDS[name])
+    return None if units is None else quotient(units, 4)
+
+
+def quotient(dividend: int, divisor: int) -> int:
+    """The nearest whole number, halves to even."""
+    whole, rest = divmod(dividend, divisor)
+    up = 2 * rest > divisor or (2 * rest == divisor and whole % 2 == 1)
+    return whole + up
 
 
 def ttl_of(request: Request, default_s: int) -> int:
@@ -74,7 +96,7 @@ def validate(request: Request) -> None:
         key = request.get("idempotency_key")
         good = isinstance(key, str) and _PRINTABLE_KEY.fullmatch(key)
         _require(good, "idempotency_key", "must be 1–255 printable ASCII characters")
-    for name in sorted(AMOUNT_FIELDS & request.keys()):
+    for name in sorted((AMOUNT_FIELDS | set(UNIT_FIELDS.values())) & request.keys()):
         try:
             amount = amount_of(request, name)
         except ValueError:
@@ -166,10 +188,19 @@ def _transfer(request: Request) -> None:
     _require(other, "to_account_id", "must be another account than from_account_id")
 
 
+def _amount_or_units(request: Request, name: str, *, optional: bool = False) -> None:
+    given = [field for field in (name, UNIT_FIELDS[name]) if field in request]
+    _require(given or optional, name, "is required")
+    _require(len(given) < 2, name, "must not be given with usage in its place")
+    for field in given:
+        _require_amount(request, field, positive=False)
+
+
 def _reserve(request: Request) -> None:
-    _require_amount(request, "amount", positive=False)
+    _amount_or_units(request, "amount")
     _require_amount(request, "min_amount", positive=True, optional=True)
-    fits = (amount_of(request, "min_amount") or 0) <= required_amount(request)
+    amount = amount_of(request, "amount")
+    fits = amount is None or (amount_of(request, "min_amount") or 0) <= amount
     _require(fits, "min_amount", "must not be above amount")
     _ttl(request)
     _require(request.get("on_expiry", "RELEASE") in _ON_EXPIRY, "on_expiry", "has no such value")
@@ -180,13 +211,13 @@ def _ttl(request: Request) -> None:
 
 
 def _extend(request: Request) -> None:
-    _require_amount(request, "new_total", positive=False, optional=True)
-    _require_amount(request, "used", positive=False, optional=True)
+    _amount_or_units(request, "new_total", optional=True)
+    _amount_or_units(request, "used", optional=True)
     _ttl(request)
 
 
 def _usage(request: Request) -> None:
-    _require_amount(request, "amount", positive=False)
+    _amount_or_units(request, "amount")
 
 
 def _refund(request: Request) -> None:
@@ -208,5 +239,6 @@ _CHECKS = {
     "extend": _extend,
     "commit": _usage,
     "charge": _usage,
+    "record_usage": _usage,
     "refund": _refund,
 }

@@ -23,15 +23,16 @@ _sym_db = _symbol_database.Default()
 
 
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
+from imprest.v1 import usage_pb2 as imprest_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17imprest/v1/charge.proto\x12\nimprest.v1\x1a\x17google/type/money.proto\"\xc8\x02\n\x0f\x43hargeBreakdown\x12,\n\x07\x63harged\x18\x01 \x01(\x0b\x32\x12.google.type.MoneyR\x07\x63harged\x12/\n\tfrom_hold\x18\x02 \x01(\x0b\x32\x12.google.type.MoneyR\x08\x66romHold\x12\x39\n\x0e\x66rom_available\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyR\rfromAvailable\x12\x32\n\nreceivable\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyR\nreceivable\x12.\n\x08\x61\x62sorbed\x18\x05 \x01(\x0b\x32\x12.google.type.MoneyR\x08\x61\x62sorbed\x12\x37\n\rprovider_cost\x18\x06 \x01(\x0b\x32\x12.google.type.MoneyR\x0cproviderCostb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17imprest/v1/charge.proto\x12\nimprest.v1\x1a\x17google/type/money.proto\x1a\x16imprest/v1/usage.proto\"\xf5\x02\n\x0f\x43hargeBreakdown\x12,\n\x07\x63harged\x18\x01 \x01(\x0b\x32\x12.google.type.MoneyR\x07\x63harged\x12/\n\tfrom_hold\x18\x02 \x01(\x0b\x32\x12.google.type.MoneyR\x08\x66romHold\x12\x39\n\x0e\x66rom_available\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyR\rfromAvailable\x12\x32\n\nreceivable\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyR\nreceivable\x12.\n\x08\x61\x62sorbed\x18\x05 \x01(\x0b\x32\x12.google.type.MoneyR\x08\x61\x62sorbed\x12\x37\n\rprovider_cost\x18\x06 \x01(\x0b\x32\x12.google.type.MoneyR\x0cproviderCost\x12+\n\x05lines\x18\x07 \x03(\x0b\x32\x15.imprest.v1.RatedLineR\x05linesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'imprest.v1.charge_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHARGEBREAKDOWN']._serialized_start=65
-  _globals['_CHARGEBREAKDOWN']._serialized_end=393
+  _globals['_CHARGEBREAKDOWN']._serialized_start=89
+  _globals['_CHARGEBREAKDOWN']._serialized_end=462
 # @@protoc_insertion_point(module_scope)

@@ -106,7 +106,8 @@ class LedgerServiceServicer(object):
         """Sets credit aside for a call.
 
         Denied with the first of these that applies: ACCOUNT_FROZEN or ACCOUNT_CLOSED, RECEIVABLE_OPEN,
-        CALL_LIMIT_REACHED, INSUFFICIENT_FUNDS. A denial is always an error, never a reply: do not start the call.
+        CALL_LIMIT_REACHED, PRICE_NOT_FOUND, INSUFFICIENT_FUNDS. A denial is always an error, never a reply: do not start
+        the call.
         Idempotent by key. Further errors: INVALID_ARGUMENT, NOT_FOUND, CURRENCY_MISMATCH, IDEMPOTENCY_KEY_REUSED,
         OUT_OF_RANGE.
         """
@@ -123,7 +124,7 @@ class LedgerServiceServicer(object):
         Idempotent by key, within the reservation; only the last key is remembered, an older one is a new request. One that
         is denied because the reservation has ended is not remembered in place of one that was granted.
         Errors: INVALID_ARGUMENT, NOT_FOUND, CURRENCY_MISMATCH, RESERVATION_COMMITTED, RESERVATION_VOIDED,
-        RESERVATION_EXPIRED, IDEMPOTENCY_KEY_REUSED, OUT_OF_RANGE.
+        RESERVATION_EXPIRED, PRICE_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, OUT_OF_RANGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,7 +136,8 @@ class LedgerServiceServicer(object):
         An amount above the hold is charged by the account's overrun policy. After expiry a commit is still accepted for
         7 days (server setting, inclusive); it is then always final, decides anew over what the expiry captured, and posts
         the difference. Idempotent by key. Errors: INVALID_ARGUMENT, NOT_FOUND, CURRENCY_MISMATCH, RESERVATION_COMMITTED,
-        RESERVATION_VOIDED, RESERVATION_EXPIRED, OVERRUN_REJECTED (nothing changes), IDEMPOTENCY_KEY_REUSED, OUT_OF_RANGE.
+        RESERVATION_VOIDED, RESERVATION_EXPIRED, PRICE_NOT_FOUND, USAGE_LINE_REUSED, OVERRUN_REJECTED (nothing changes),
+        IDEMPOTENCY_KEY_REUSED, OUT_OF_RANGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,8 +158,8 @@ class LedgerServiceServicer(object):
         `max_concurrent_calls`.
 
         Denied with the first of these that applies: ACCOUNT_FROZEN or ACCOUNT_CLOSED, RECEIVABLE_OPEN,
-        INSUFFICIENT_FUNDS. Idempotent by key. Further errors: INVALID_ARGUMENT, NOT_FOUND, CURRENCY_MISMATCH,
-        IDEMPOTENCY_KEY_REUSED, OUT_OF_RANGE.
+        PRICE_NOT_FOUND, USAGE_LINE_REUSED, INSUFFICIENT_FUNDS. Idempotent by key. Further errors: INVALID_ARGUMENT,
+        NOT_FOUND, CURRENCY_MISMATCH, IDEMPOTENCY_KEY_REUSED, OUT_OF_RANGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -29,6 +29,7 @@ class TransactionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRANSACTION_KIND_TRANSFER_IN: _ClassVar[TransactionKind]
     TRANSACTION_KIND_UPDATE_ACCOUNT: _ClassVar[TransactionKind]
     TRANSACTION_KIND_CLOSE: _ClassVar[TransactionKind]
+    TRANSACTION_KIND_USAGE: _ClassVar[TransactionKind]
 
 class LedgerAccountCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -63,6 +64,7 @@ TRANSACTION_KIND_TRANSFER_OUT: TransactionKind
 TRANSACTION_KIND_TRANSFER_IN: TransactionKind
 TRANSACTION_KIND_UPDATE_ACCOUNT: TransactionKind
 TRANSACTION_KIND_CLOSE: TransactionKind
+TRANSACTION_KIND_USAGE: TransactionKind
 LEDGER_ACCOUNT_CODE_UNSPECIFIED: LedgerAccountCode
 LEDGER_ACCOUNT_CODE_CASH: LedgerAccountCode
 LEDGER_ACCOUNT_CODE_RECEIVABLE: LedgerAccountCode

@@ -6,5 +6,6 @@ changes anything, drafts on a copy of the book, and writes into the `Ledger` las
 
 from imprest_server.ledger.rules.decide import Outcome, decide
 from imprest_server.ledger.rules.expiry import expire_due
+from imprest_server.ledger.rules.usage import bases
 
-__all__ = ["Outcome", "decide", "expire_due"]
+__all__ = ["Outcome", "bases", "decide", "expire_due"]

@@ -13,8 +13,8 @@ from imprest_server.ledger import operations as ops
 from imprest_server.ledger.codec import decode_reply, encode_reply
 from imprest_server.ledger.model import ReservationState
 from imprest_server.ledger.operations import Operation, Reply, Request, StoredOperation
-from imprest_server.ledger.rules import accounts, credits, expiry, holds, refunds
-from imprest_server.ledger.rules.guards import require_recent
+from imprest_server.ledger.rules import accounts, charges, credits, expiry, holds, refunds
+from imprest_server.ledger.rules.guards import require_recent, require_recent_usage
 from imprest_server.ledger.working_set import Ledger
 
 Rule = Callable[[Ledger, Request, Any, datetime], Reply]
@@ -23,6 +23,7 @@ Rule = Callable[[Ledger, Request, Any, datetime], Reply]
 def _commit(ledger: Ledger, request: Request, op: ops.Commit, now: datetime) -> Reply:
     """A commit of an expired hold has rules of its own."""
     require_recent(op.effective_time, now)
+    require_recent_usage(op.usage, now)
     reservation = ledger.reservation((op.tenant_id, op.reservation_id))
     late = reservation.state is ReservationState.EXPIRED
     return (expiry.late_commit if late else holds.commit)(ledger, request, op, now)
@@ -44,7 +45,8 @@ RULES: dict[type[Operation], Rule] = {
     ops.Extend: holds.extend,
     ops.Commit: _commit,
     ops.Void: holds.void,
-    ops.Charge: holds.charge,
+    ops.Charge: charges.charge,
+    ops.RecordUsage: charges.record_usage,
     ops.Refund: refunds.refund,
 }
 

@@ -26,11 +26,13 @@ from imprest_server.ledger.rules.draft import Draft
 from imprest_server.ledger.rules.guards import require_currency
 from imprest_server.ledger.rules.holds import (
     details_of,
+    given_nanos,
     move_hold,
     overrun_rejected,
     require_state_active,
 )
 from imprest_server.ledger.rules.overrun import post_charge, split_by_policy, split_usage
+from imprest_server.ledger.rules.usage import capture_usage, record
 from imprest_server.ledger.working_set import Ledger
 
 
@@ -50,29 +52,31 @@ def expire_due(ledger: Ledger, due: Iterable[tuple[Reservation, TransactionId]],
 
 def _expire(ledger: Ledger, reservation: Reservation, transaction_id: TransactionId, now: datetime) -> None:
     """End a due hold. This never fails: what no balance could carry, first beyond the hold, is left to late commits."""
-    used = 0
+    used = cost = 0
     if reservation.on_expiry is OnExpiry.CAPTURE_USED:
         used = max(0, reservation.used_so_far - reservation.captured - reservation.absorbed)
-    for amount in (used, min(used, reservation.remaining), 0):
+        cost = max(0, reservation.used_cost - reservation.captured_cost)
+    for amount, its_cost in ((used, cost), (min(used, reservation.remaining), cost), (0, 0)):
         try:
-            _expire_charging(ledger, reservation, amount, transaction_id, now)
+            _expire_charging(ledger, reservation, amount, its_cost, transaction_id, now)
         except AmountOutOfRange:
-            assert amount, "freeing a hold leads to no new balance"
+            assert amount or its_cost, "freeing a hold leads to no new balance"
         else:
             return
 
 
 def _expire_charging(
-    ledger: Ledger, reservation: Reservation, used: int, transaction_id: TransactionId, now: datetime
+    ledger: Ledger, reservation: Reservation, used: int, cost: int, transaction_id: TransactionId, now: datetime
 ) -> None:
     draft = Draft(ledger, reservation.account_key, now)
-    charge = split_by_policy(draft, used, reservation.remaining)
+    charge = replace(split_by_policy(draft, used, reservation.remaining), provider_cost=cost)
     post_charge(draft, charge)
     expired = replace(
         reservation,
         state=ReservationState.EXPIRED,
         captured=reservation.captured + charge.charged,
         absorbed=reservation.absorbed + charge.absorbed,
+        captured_cost=reservation.captured_cost + cost,
         end_time=reservation.expire_time,
         ended_by=EndedBy.EXPIRE,
         provisional=ProvisionalCapture(
@@ -80,6 +84,7 @@ def _expire_charging(
             charged=charge.charged,
             absorbed=charge.absorbed,
             transaction_id=transaction_id if charge.charged else None,
+            cost=cost,
         ),
     )
     move_hold(draft, reservation, expired)
@@ -95,8 +100,9 @@ def late_commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> 
     """Commit an EXPIRED hold within the window: what the expiry charged was provisional.
 
     What it collected is kept up to the new charge; the missing part is collected, a surplus returned, a
-    changed loss posted as its difference. The answer itemises the differences. A CLOSED account's
-    customer neither pays nor receives: what exceeds the expiry's capture becomes loss.
+    changed loss or cost posted as its difference. The answer itemises the differences. A CLOSED account's
+    customer neither pays nor receives: what exceeds the expiry's capture becomes loss. An amount says nothing
+    about the cost, which stays as it is.
     """
     reservation = ledger.reservation((op.tenant_id, op.reservation_id))
     draft = Draft(ledger, reservation.account_key, now)
@@ -105,7 +111,18 @@ def late_commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> 
     assert provisional is not None, "an expired reservation keeps what its expiry charged"
     if now > reservation.expire_time + ledger.terms.late_commit_window:
         require_state_active(reservation)
-    amount = op.amount.nanos
+    used = None
+    if op.usage is not None:
+        used = capture_usage(
+            ledger,
+            draft.account,
+            op.usage,
+            TransactionId(request.first_id),
+            reservation=reservation,
+            effective_time=op.effective_time,
+            now=now,
+        )
+    amount = used.price if used else given_nanos(op.amount)
     if draft.account.state is AccountState.CLOSED:
         difference = ChargeBreakdown(absorbed=max(0, amount - provisional.charged) - provisional.absorbed)
     else:
@@ -116,6 +133,9 @@ def late_commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> 
             else _surplus(ledger, draft, provisional, target)
         )
         difference = replace(moved, absorbed=amount - target + moved.absorbed - provisional.absorbed)
+    if used is not None:
+        cost = _cost_difference(ledger, draft, provisional, used.cost)
+        difference = replace(difference, provider_cost=cost, lines=used.lines)
     _post_difference(draft, difference)
     committed = replace(
         reservation,
@@ -123,14 +143,28 @@ def late_commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> 
         late=True,
         captured=reservation.captured + difference.charged,
         absorbed=reservation.absorbed + difference.absorbed,
+        captured_cost=reservation.captured_cost + difference.provider_cost,
         ended_by=EndedBy.COMMIT,
     )
     transaction = draft.write(
         TransactionKind.LATE_COMMIT, TransactionId(request.first_id), details_of(reservation, op.effective_time)
     )
-    if difference.charged < 0:
-        ledger.put_refunds([_returned(reservation, provisional, TransactionId(request.first_id), -difference.charged)])
+    if provisional.transaction_id is not None and (difference.charged < 0 or difference.provider_cost < 0):
+        ledger.put_refunds(
+            [
+                RefundAllocation(
+                    tenant_id=reservation.tenant_id,
+                    account_id=reservation.account_id,
+                    refund_transaction_id=TransactionId(request.first_id),
+                    captured_transaction_id=provisional.transaction_id,
+                    kind=TransactionKind.LATE_COMMIT,
+                    amount=max(0, -difference.charged),
+                    cost=max(0, -difference.provider_cost),
+                )
+            ]
+        )
     ledger.put_reservation(committed)
+    record(ledger, used, draft.account, transaction, now, reservation)
     return Reply(
         reservation=committed,
         balance=draft.balance(),
@@ -185,31 +219,26 @@ def _surplus(ledger: Ledger, draft: Draft, provisional: ProvisionalCapture, targ
     return ChargeBreakdown(from_available=to_receivable - surplus, receivable=-to_receivable)
 
 
+def _cost_difference(ledger: Ledger, draft: Draft, provisional: ProvisionalCapture, cost: int) -> int:
+    """How much more, or less, the usage costs than the expiry posted; less at most by what refunds have left of it."""
+    difference = cost - provisional.cost
+    if difference < 0 and provisional.transaction_id is not None:
+        capture = ledger.captures[draft.account.tenant_id, provisional.transaction_id]
+        return max(difference, capture.cost_reversed - capture.cost)
+    return difference
+
+
 def _post_difference(draft: Draft, difference: ChargeBreakdown) -> None:
-    """Collect positive parts like a charge; give negative ones back; post less loss in reverse."""
+    """Collect positive parts like a charge; give negative ones back; post less loss and less cost in reverse."""
     post_charge(
         draft,
         ChargeBreakdown(
             from_available=max(0, difference.from_available),
             receivable=max(0, difference.receivable),
             absorbed=max(0, difference.absorbed),
+            provider_cost=max(0, difference.provider_cost),
         ),
     )
     draft.take_in(Code.REFUNDS, max(0, -difference.charged))
     draft.post(Code.REVENUE, Code.OVERRUN_LOSS, max(0, -difference.absorbed))
-
-
-def _returned(
-    reservation: Reservation, provisional: ProvisionalCapture, transaction_id: TransactionId, amount: int
-) -> RefundAllocation:
-    """The record that `amount` of the expiry's charge was given back."""
-    assert provisional.transaction_id is not None
-    return RefundAllocation(
-        tenant_id=reservation.tenant_id,
-        account_id=reservation.account_id,
-        refund_transaction_id=transaction_id,
-        captured_transaction_id=provisional.transaction_id,
-        kind=TransactionKind.LATE_COMMIT,
-        amount=amount,
-        cost=0,
-    )
+    draft.post(Code.PROVIDER_PAYABLE, Code.PROVIDER_COST, max(0, -difference.provider_cost))

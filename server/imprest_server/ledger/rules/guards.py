@@ -14,6 +14,7 @@ from imprest_server.core.errors import (
     ReceivableOpen,
 )
 from imprest_server.core.money import Money, format_nanos
+from imprest_server.core.usage import UsageReport
 from imprest_server.ledger.model import Account, AccountState, TransactionKind
 from imprest_server.ledger.rules.draft import Draft
 from imprest_server.ledger.working_set import Ledger
@@ -80,11 +81,17 @@ def require_unused_reference(
         raise ExternalReferenceUsed(external_reference=external_reference)
 
 
-def require_recent(effective_time: datetime | None, now: datetime) -> None:
-    """A caller's effective_time is not in the future and at most 35 days old."""
-    if effective_time is None:
+def require_recent_usage(usage: UsageReport | None, now: datetime, field: str = "usage") -> None:
+    """The start of usage, when given, is not in the future and at most 35 days ago."""
+    if usage is not None:
+        require_recent(usage.start_time, now, f"{field}.start_time")
+
+
+def require_recent(instant: datetime | None, now: datetime, field: str = "effective_time") -> None:
+    """An instant that a caller gives is not in the future and at most 35 days old."""
+    if instant is None:
         return
-    if effective_time > now:
-        raise InvalidArgument(field="effective_time", problem="must not be in the future")
-    if effective_time < now - MAX_BACKDATING:
-        raise InvalidArgument(field="effective_time", problem=f"must be at most {MAX_BACKDATING.days} days old")
+    if instant > now:
+        raise InvalidArgument(field=field, problem="must not be in the future")
+    if instant < now - MAX_BACKDATING:
+        raise InvalidArgument(field=field, problem=f"must be at most {MAX_BACKDATING.days} days old")

@@ -1,4 +1,4 @@
-"""Reserve, Extend, Commit, Void and Charge: the life of a hold while its call runs."""
+"""Reserve, Extend, Commit and Void: the life of a hold while its call runs."""
 
 from __future__ import annotations
 
@@ -15,32 +15,35 @@ from imprest_server.core.errors import (
     ReservationVoided,
 )
 from imprest_server.core.ids import ReservationId, TransactionId, format_reservation_id
-from imprest_server.core.money import check_range, format_nanos
+from imprest_server.core.money import Money, check_range, format_nanos
 from imprest_server.ledger.chart import LedgerAccountCode as Code
 from imprest_server.ledger.model import (
     AccountState,
-    ChargeBreakdown,
     EndedBy,
     OverrunPolicy,
     Reservation,
     ReservationState,
     TransactionKind,
 )
-from imprest_server.ledger.operations import Charge, Commit, Extend, Reply, Request, Reserve, Void
+from imprest_server.ledger.operations import Commit, Extend, Reply, Request, Reserve, Void
 from imprest_server.ledger.rules.draft import Details, Draft
 from imprest_server.ledger.rules.guards import (
     require_active,
     require_currency,
     require_funds,
     require_no_receivable,
-    require_recent,
+    require_recent_usage,
 )
 from imprest_server.ledger.rules.overrun import post_charge, split_by_policy
+from imprest_server.ledger.rules.usage import WholeCall, capture_usage, itemised, record
 from imprest_server.ledger.working_set import Ledger
 
 
 def reserve(ledger: Ledger, request: Request, op: Reserve, now: datetime) -> Reply:
-    """Grant `amount`, or what is available of it down to `min_amount`; else the first denial that applies."""
+    """Grant the amount, or what is available of it down to `min_amount`; else the first denial that applies.
+
+    For an estimate the amount is its price, and the hold keeps the prices of now.
+    """
     draft = Draft(ledger, (op.tenant_id, op.account_id), now)
     account = draft.account
     require_currency(account, op.amount, op.min_amount)
@@ -53,9 +56,12 @@ def reserve(ledger: Ledger, request: Request, op: Reserve, now: datetime) -> Rep
             open_reservations=str(draft.book.open_count),
             max_concurrent_calls=str(cap),
         )
-    least = op.amount if op.min_amount is None else op.min_amount
-    require_funds(draft, least.nanos, draft.spendable)
-    granted = min(op.amount.nanos, draft.spendable)
+    call = None if op.estimate is None else WholeCall(ledger, account, op.estimate, None, now)
+    estimate = call.estimate() if call else None
+    amount = estimate.price if estimate else given_nanos(op.amount)
+    least = amount if op.min_amount is None else min(op.min_amount.nanos, amount)
+    require_funds(draft, least, draft.spendable)
+    granted = min(amount, draft.spendable)
     reservation = Reservation(
         tenant_id=op.tenant_id,
         reservation_id=ReservationId(request.first_id),
@@ -66,41 +72,59 @@ def reserve(ledger: Ledger, request: Request, op: Reserve, now: datetime) -> Rep
         create_time=now,
         expire_time=now + (op.ttl or ledger.terms.default_ttl),
         labels=op.labels or {},
+        price_epoch=estimate.epoch if estimate else None,
     )
     draft.book.held += granted
     draft.book.open_count += 1
     draft.check()
     ledger.put_book(draft.book)
     ledger.put_reservation(reservation, new=True)
-    return Reply(reservation=reservation, balance=draft.balance(), final_unit=granted < op.amount.nanos)
+    return Reply(
+        reservation=reservation,
+        balance=draft.balance(),
+        final_unit=granted < amount,
+        affordable_duration=call.affordable_duration(granted) if call else None,
+    )
 
 
 def extend(ledger: Ledger, request: Request, op: Extend, now: datetime) -> Reply:
-    """Raise the hold's total, its use and its expiry, each a high-water mark of its own.
+    """Raise the hold's total, its use with its cost, and its expiry, each a high-water mark of its own.
 
     A total that cannot be granted is answered with the unchanged one, `final_unit` and the reason: the
     call is running. Use and expiry move even then.
     """
+    require_recent_usage(op.estimate_total, now, "estimate_total")
+    require_recent_usage(op.used, now, "used")
     reservation = ledger.reservation((op.tenant_id, op.reservation_id))
     draft = Draft(ledger, reservation.account_key, now)
     require_currency(draft.account, op.new_total, op.used_so_far)
     require_state_active(reservation)
-    used = reservation.used_so_far if op.used_so_far is None else max(reservation.used_so_far, op.used_so_far.nanos)
+    call = None
+    new_total, used, used_cost = given_nanos(op.new_total), given_nanos(op.used_so_far), 0
+    if op.estimate_total is not None:
+        call = WholeCall(ledger, draft.account, op.estimate_total, reservation, now)
+        new_total = call.estimate().price
+    if op.used is not None:
+        so_far = WholeCall(ledger, draft.account, op.used, reservation, now).so_far()
+        used, used_cost = so_far.price, so_far.cost
+    used, used_cost = max(reservation.used_so_far, used), max(reservation.used_cost, used_cost)
     expire_time = reservation.expire_time if op.ttl is None else max(reservation.expire_time, now + op.ttl)
     amount, denial = reservation.amount, None
-    if op.new_total is not None and op.new_total.nanos > amount:
-        denial = _extension_denial(draft, reservation, op.new_total.nanos)
-        amount = amount if denial else op.new_total.nanos
-    extended = replace(reservation, amount=amount, used_so_far=used, expire_time=expire_time)
+    if new_total > amount:
+        denial = _extension_denial(draft, reservation, new_total)
+        amount = amount if denial else new_total
+    extended = replace(reservation, amount=amount, used_so_far=used, used_cost=used_cost, expire_time=expire_time)
     draft.book.held += extended.remaining - reservation.remaining
     draft.check()
     check_range(draft.book.balances[Code.REVENUE] + used, "the revenue with what was used so far")
+    check_range(draft.book.balances[Code.PROVIDER_COST] + used_cost, "the provider cost with what was used so far")
     ledger.put_book(draft.book)
     ledger.put_reservation(extended)
     return Reply(
         reservation=extended,
         balance=draft.balance(),
         final_unit=denial is not None,
+        affordable_duration=call.affordable_duration(amount) if call else None,
         denial_reason=denial.reason if denial else None,
     )
 
@@ -123,15 +147,27 @@ def commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> Reply
     draft = Draft(ledger, reservation.account_key, now)
     require_currency(draft.account, op.amount)
     require_state_active(reservation)
-    amount = op.amount.nanos
+    used = None
+    if op.usage is not None:
+        used = capture_usage(
+            ledger,
+            draft.account,
+            op.usage,
+            TransactionId(request.first_id),
+            reservation=reservation,
+            effective_time=op.effective_time,
+            now=now,
+        )
+    amount = used.price if used else given_nanos(op.amount)
     if amount > reservation.remaining and draft.account.overrun_policy is OverrunPolicy.REJECT:
         raise overrun_rejected(draft, reservation, amount, reservation.remaining)
-    charge = split_by_policy(draft, amount, reservation.remaining)
+    charge = itemised(split_by_policy(draft, amount, reservation.remaining), used)
     post_charge(draft, charge)
     captured = replace(
         reservation,
         captured=reservation.captured + charge.charged,
         absorbed=reservation.absorbed + charge.absorbed,
+        captured_cost=reservation.captured_cost + charge.provider_cost,
         state=ReservationState.COMMITTED if op.final else ReservationState.ACTIVE,
         end_time=now if op.final else None,
         ended_by=EndedBy.COMMIT if op.final else None,
@@ -141,6 +177,7 @@ def commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> Reply
         TransactionKind.COMMIT, TransactionId(request.first_id), details_of(reservation, op.effective_time)
     )
     ledger.put_reservation(captured)
+    record(ledger, used, draft.account, transaction, now, reservation)
     return Reply(
         reservation=captured,
         balance=draft.balance(),
@@ -175,26 +212,9 @@ def void(ledger: Ledger, request: Request, op: Void, now: datetime) -> Reply:
     )
 
 
-def charge(ledger: Ledger, request: Request, op: Charge, now: datetime) -> Reply:
-    """Reserve and final commit in one step: denied like Reserve, without its call cap; never overruns."""
-    require_recent(op.effective_time, now)
-    draft = Draft(ledger, (op.tenant_id, op.account_id), now)
-    require_currency(draft.account, op.amount)
-    require_active(draft.account)
-    require_no_receivable(draft)
-    require_funds(draft, op.amount.nanos, draft.spendable)
-    charged = ChargeBreakdown(from_available=op.amount.nanos)
-    post_charge(draft, charged)
-    transaction = draft.write(
-        TransactionKind.CHARGE,
-        TransactionId(request.first_id),
-        Details(call_id=op.call_id, labels=op.labels, effective_time=op.effective_time),
-    )
-    return Reply(
-        balance=draft.balance(),
-        charge=charged,
-        transaction_id=transaction.transaction_id if transaction else None,
-    )
+def given_nanos(amount: Money | None) -> int:
+    """An amount's nanos; 0 for none, where usage was given instead or nothing was asked for."""
+    return 0 if amount is None else amount.nanos
 
 
 def require_state_active(reservation: Reservation) -> None:

@@ -42,7 +42,8 @@ def split_by_policy(draft: Draft, amount: int, hold: int) -> ChargeBreakdown:
 
 
 def post_charge(draft: Draft, charge: ChargeBreakdown) -> None:
-    """The postings of a charge with no negative part."""
+    """The postings of a charge with no negative part, and of its provider cost."""
     draft.post(Code.WALLET, Code.REVENUE, charge.from_hold + charge.from_available)
     draft.post(Code.RECEIVABLE, Code.REVENUE, charge.receivable)
     draft.post(Code.OVERRUN_LOSS, Code.REVENUE, charge.absorbed)
+    draft.post(Code.PROVIDER_COST, Code.PROVIDER_PAYABLE, charge.provider_cost)

@@ -94,7 +94,8 @@ SELECT
     a.currency_code,
     r.tenant_id, r.reservation_id, r.account_id, r.call_id, r.state, r.amount, r.captured, r.absorbed, r.used_so_far,
     r.on_expiry, r.labels, r.create_time, r.expire_time, r.end_time, r.ended_by, r.late, r.provisional_hold,
-    r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id
+    r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id, r.price_epoch, r.used_cost,
+    r.captured_cost, r.provisional_cost
 FROM reservations AS r
 INNER JOIN accounts AS a ON a.tenant_id = r.tenant_id AND a.account_id = r.account_id
 WHERE r.tenant_id = %(tenant)s AND r.reservation_id = %(reservation)s
@@ -108,12 +109,14 @@ SELECT
     (SELECT a.currency_code FROM accounts AS a WHERE a.tenant_id = r.tenant_id AND a.account_id = r.account_id),
     r.tenant_id, r.reservation_id, r.account_id, r.call_id, r.state, r.amount, r.captured, r.absorbed, r.used_so_far,
     r.on_expiry, r.labels, r.create_time, r.expire_time, r.end_time, r.ended_by, r.late, r.provisional_hold,
-    r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id
+    r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id, r.price_epoch, r.used_cost,
+    r.captured_cost, r.provisional_cost
 FROM (
     SELECT
         r.tenant_id, r.reservation_id, r.account_id, r.call_id, r.state, r.amount, r.captured, r.absorbed,
         r.used_so_far, r.on_expiry, r.labels, r.create_time, r.expire_time, r.end_time, r.ended_by, r.late,
-        r.provisional_hold, r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id
+        r.provisional_hold, r.provisional_charged, r.provisional_absorbed, r.provisional_transaction_id, r.price_epoch,
+        r.used_cost, r.captured_cost, r.provisional_cost
     FROM reservations AS r
     WHERE r.tenant_id = %(tenant)s {filters}
     ORDER BY r.reservation_id DESC

@@ -12,6 +12,17 @@ SELECT set_config('imprest.tenants', %(tenants)s, true)
 -- name: set_lock_timeout
 SELECT set_config('lock_timeout', %(milliseconds)s, true)
 
+-- name: lock_tenants
+-- Their prices stay as they are until this transaction ends.
+SELECT locked.tenant_id, locked.price_epoch
+FROM (SELECT tenant_id FROM unnest(%(tenants)s::text[]) AS named (tenant_id) ORDER BY tenant_id) AS wanted
+CROSS JOIN LATERAL (
+    SELECT tenant_id, price_epoch
+    FROM tenants
+    WHERE tenant_id = wanted.tenant_id
+    FOR KEY SHARE
+) AS locked
+
 -- name: wanted_books
 SELECT tenant_id, account_id
 FROM unnest(%(account_tenants)s::text[], %(accounts)s::text[]) AS named (tenant_id, account_id)
@@ -92,15 +103,16 @@ SELECT
     found.tenant_id, found.reservation_id, found.account_id, found.call_id, found.state, found.amount,
     found.captured, found.absorbed, found.used_so_far, found.on_expiry, found.labels, found.create_time,
     found.expire_time, found.end_time, found.ended_by, found.late, found.provisional_hold,
-    found.provisional_charged, found.provisional_absorbed, found.provisional_transaction_id,
-    found.extend_key, found.extend_fingerprint, found.extend_denial_reason, found.extend_payload
+    found.provisional_charged, found.provisional_absorbed, found.provisional_transaction_id, found.price_epoch,
+    found.used_cost, found.captured_cost, found.provisional_cost, found.extend_key, found.extend_fingerprint,
+    found.extend_denial_reason, found.extend_payload
 FROM unnest(%(tenants)s::text[], %(reservations)s::uuid[]) AS wanted (tenant_id, reservation_id)
 CROSS JOIN LATERAL (
     SELECT
         tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far,
         on_expiry, labels, create_time, expire_time, end_time, ended_by, late, provisional_hold,
-        provisional_charged, provisional_absorbed, provisional_transaction_id, extend_key, extend_fingerprint,
-        extend_denial_reason, extend_payload
+        provisional_charged, provisional_absorbed, provisional_transaction_id, price_epoch, used_cost,
+        captured_cost, provisional_cost, extend_key, extend_fingerprint, extend_denial_reason, extend_payload
     FROM reservations
     WHERE tenant_id = wanted.tenant_id AND reservation_id = wanted.reservation_id
     LIMIT 1
@@ -113,13 +125,14 @@ SELECT
     due.tenant_id, due.reservation_id, due.account_id, due.call_id, due.state, due.amount, due.captured,
     due.absorbed, due.used_so_far, due.on_expiry, due.labels, due.create_time, due.expire_time, due.end_time,
     due.ended_by, due.late, due.provisional_hold, due.provisional_charged, due.provisional_absorbed,
-    due.provisional_transaction_id
+    due.provisional_transaction_id, due.price_epoch, due.used_cost, due.captured_cost, due.provisional_cost
 FROM ({wanted_books}) AS wanted
 CROSS JOIN LATERAL (
     SELECT
         tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far,
         on_expiry, labels, create_time, expire_time, end_time, ended_by, late, provisional_hold,
-        provisional_charged, provisional_absorbed, provisional_transaction_id
+        provisional_charged, provisional_absorbed, provisional_transaction_id, price_epoch, used_cost,
+        captured_cost, provisional_cost
     FROM reservations
     WHERE
         tenant_id = wanted.tenant_id
@@ -150,7 +163,7 @@ CROSS JOIN LATERAL (
 -- gave back.
 SELECT
     t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id, posted.charged, posted.cost,
-    given_back.returned, given_back.refunded, given_back.cost
+    given_back.returned, given_back.refunded, given_back.cost_returned, given_back.cost_reversed
 FROM unnest(%(transaction_tenants)s::text[], %(transactions)s::uuid[]) AS wanted (tenant_id, transaction_id)
 CROSS JOIN LATERAL (
     SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id
@@ -169,7 +182,8 @@ CROSS JOIN LATERAL (
     SELECT
         coalesce(sum(amount) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS returned,
         coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0) AS refunded,
-        coalesce(sum(cost), 0) AS cost
+        coalesce(sum(cost) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS cost_returned,
+        coalesce(sum(cost) FILTER (WHERE kind = 'REFUND'), 0) AS cost_reversed
     FROM refunds
     WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
 ) AS given_back
@@ -180,14 +194,15 @@ CROSS JOIN LATERAL (
 -- back do not count: an expiry's, and those of the `transactions` that are refunded by id.
 SELECT
     c.tenant_id, c.transaction_id, c.account_id, c.seq, c.reservation_id, c.call_id, c.charged, c.cost, c.returned,
-    c.refunded, c.cost_reversed, c.all_refunded
+    c.refunded, c.cost_returned, c.cost_reversed, c.all_refunded
 FROM
     unnest(%(tenants)s::text[], %(reservations)s::uuid[], %(amounts)s::numeric[])
     AS wanted (tenant_id, reservation_id, amount)
 CROSS JOIN LATERAL (
     SELECT
         found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
-        posted.charged, posted.cost, given_back.returned, given_back.refunded, given_back.cost_reversed,
+        posted.charged, posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned,
+        given_back.cost_reversed,
         posted.charged - given_back.returned - given_back.refunded AS refundable,
         sum(posted.charged - given_back.returned - given_back.refunded) OVER () AS all_refundable,
         sum(given_back.refunded) OVER () AS all_refunded,
@@ -218,7 +233,8 @@ CROSS JOIN LATERAL (
         SELECT
             coalesce(sum(amount) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS returned,
             coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0) AS refunded,
-            coalesce(sum(cost), 0) AS cost_reversed
+            coalesce(sum(cost) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS cost_returned,
+            coalesce(sum(cost) FILTER (WHERE kind = 'REFUND'), 0) AS cost_reversed
         FROM refunds
         WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
     ) AS given_back
@@ -228,6 +244,109 @@ CROSS JOIN LATERAL (
 WHERE
     c.place = 1
     OR (c.refundable > 0 AND c.newer < coalesce(wanted.amount, c.all_refundable))
+
+-- name: load_usage_lines
+-- Lines by their ids, of calls by their names or by their reservations.
+SELECT
+    found.tenant_id, found.account_id, found.call_id, found.line_id, found.meter, found.provider, found.model,
+    found.quantity, found.destination, found.operation, found.labels, found.price_version_id, found.cost_version_id,
+    found.match
+FROM (
+    SELECT tenant_id, account_id, call_id, line_id
+    FROM
+        unnest(%(tenants)s::text[], %(accounts)s::text[], %(calls)s::text[], %(lines)s::text[])
+        AS named (tenant_id, account_id, call_id, line_id)
+    UNION
+    SELECT r.tenant_id, r.account_id, r.call_id, named.line_id
+    FROM
+        unnest(%(reservation_tenants)s::text[], %(reservations)s::uuid[], %(reservation_lines)s::text[])
+        AS named (tenant_id, reservation_id, line_id)
+    CROSS JOIN LATERAL (
+        SELECT
+            tenant_id, account_id,
+            coalesce(nullif(call_id, ''), 'rsv_' || replace(reservation_id::text, '-', '')) AS call_id
+        FROM reservations
+        WHERE tenant_id = named.tenant_id AND reservation_id = named.reservation_id
+        LIMIT 1
+    ) AS r
+) AS wanted
+CROSS JOIN LATERAL (
+    SELECT
+        tenant_id, account_id, call_id, line_id, meter, provider, model, quantity, destination, operation, labels,
+        price_version_id, cost_version_id, match
+    FROM usage_lines
+    WHERE
+        tenant_id = wanted.tenant_id
+        AND account_id = wanted.account_id
+        AND call_id = wanted.call_id
+        AND line_id = wanted.line_id
+    LIMIT 1
+) AS found
+
+-- name: load_usage_counters
+-- What accounts have counted in the months that an instant (NULL: now) may fall into, in whatever time zone. Their first
+-- days are worked out first: beside a column of the table, row-level security would keep them out of the index.
+SELECT
+    found.tenant_id, found.account_id, found.month, found.side, found.meter, found.provider, found.model,
+    found.destination_prefix, found.quantity
+FROM (
+    SELECT
+        tenant_id, account_id,
+        date_trunc('month', coalesce(instant, (SELECT clock_timestamp())) - interval '1 day')::date AS earliest,
+        date_trunc('month', coalesce(instant, (SELECT clock_timestamp())) + interval '1 day')::date AS latest
+    FROM (
+        SELECT tenant_id, account_id, instant
+        FROM
+            unnest(%(tenants)s::text[], %(accounts)s::text[], %(instants)s::timestamptz[])
+            AS named (tenant_id, account_id, instant)
+        UNION
+        SELECT r.tenant_id, r.account_id, named.instant
+        FROM
+            unnest(%(reservation_tenants)s::text[], %(reservations)s::uuid[], %(reservation_instants)s::timestamptz[])
+            AS named (tenant_id, reservation_id, instant)
+        CROSS JOIN LATERAL (
+            SELECT tenant_id, account_id
+            FROM reservations
+            WHERE tenant_id = named.tenant_id AND reservation_id = named.reservation_id
+            LIMIT 1
+        ) AS r
+    ) AS used
+    OFFSET 0
+) AS wanted
+CROSS JOIN LATERAL (
+    SELECT tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity
+    FROM usage_counters
+    WHERE
+        tenant_id = wanted.tenant_id
+        AND account_id = wanted.account_id
+        AND month >= wanted.earliest
+        AND month <= wanted.latest
+    OFFSET 0
+) AS found
+
+-- name: load_usage_counts
+-- What the captures of reservations have added to the counters.
+SELECT found.tenant_id, found.reservation_id, found.account_id, found.counts
+FROM unnest(%(tenants)s::text[], %(reservations)s::uuid[]) AS named (tenant_id, reservation_id)
+CROSS JOIN LATERAL (
+    SELECT
+        tenant_id, account_id, reservation_id,
+        coalesce(nullif(call_id, ''), 'rsv_' || replace(reservation_id::text, '-', '')) AS call_id
+    FROM reservations
+    WHERE tenant_id = named.tenant_id AND reservation_id = named.reservation_id
+    LIMIT 1
+) AS r
+CROSS JOIN LATERAL (
+    SELECT tenant_id, reservation_id, account_id, counts
+    FROM usage_lines
+    WHERE
+        tenant_id = r.tenant_id
+        AND account_id = r.account_id
+        AND call_id = r.call_id
+        AND reservation_id = r.reservation_id
+        AND counts IS NOT NULL
+    OFFSET 0
+) AS found
 
 -- name: insert_accounts
 INSERT INTO accounts (
@@ -331,20 +450,21 @@ WHERE b.tenant_id = new.tenant_id AND b.account_id = new.account_id
 INSERT INTO reservations (
     tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
     labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-    provisional_absorbed, provisional_transaction_id
+    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
 )
 SELECT
     tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
     labels::jsonb, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-    provisional_absorbed, provisional_transaction_id
+    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
 FROM unnest(
     %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
     %s::numeric[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[],
-    %s::bool[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[]
+    %s::bool[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[], %s::bigint[], %s::numeric[],
+    %s::numeric[], %s::numeric[]
 ) AS new (
     tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
     labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-    provisional_absorbed, provisional_transaction_id
+    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
 )
 
 -- name: update_reservations
@@ -362,15 +482,19 @@ SET
     provisional_hold = new.provisional_hold,
     provisional_charged = new.provisional_charged,
     provisional_absorbed = new.provisional_absorbed,
-    provisional_transaction_id = new.provisional_transaction_id
+    provisional_transaction_id = new.provisional_transaction_id,
+    used_cost = new.used_cost,
+    captured_cost = new.captured_cost,
+    provisional_cost = new.provisional_cost
 FROM unnest(
     %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
     %s::numeric[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[],
-    %s::bool[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[]
+    %s::bool[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[], %s::bigint[], %s::numeric[],
+    %s::numeric[], %s::numeric[]
 ) AS new (
     tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
     labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-    provisional_absorbed, provisional_transaction_id
+    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
 )
 WHERE r.tenant_id = new.tenant_id AND r.reservation_id = new.reservation_id
 
@@ -417,6 +541,36 @@ SELECT tenant_id, captured_transaction_id, refund_transaction_id, account_id, ki
 FROM unnest(
     %s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::numeric[], %s::numeric[]
 ) AS new (tenant_id, captured_transaction_id, refund_transaction_id, account_id, kind, amount, cost)
+
+-- name: insert_usage_lines
+INSERT INTO usage_lines (
+    tenant_id, account_id, call_id, line_id, seq, reservation_id, meter, provider, model, quantity, destination,
+    operation, labels, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, match, counts,
+    start_time, end_time, create_time
+)
+SELECT
+    tenant_id, account_id, call_id, line_id, seq, reservation_id, meter, provider, model, quantity, destination,
+    operation, labels::jsonb, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, match,
+    counts::jsonb, start_time, end_time, create_time
+FROM unnest(
+    %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::text[],
+    %s::numeric[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
+    %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[]
+) AS new (
+    tenant_id, account_id, call_id, line_id, seq, reservation_id, meter, provider, model, quantity, destination,
+    operation, labels, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, match, counts,
+    start_time, end_time, create_time
+)
+
+-- name: upsert_usage_counters
+INSERT INTO usage_counters (
+    tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity
+)
+SELECT tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity
+FROM unnest(
+    %s::text[], %s::text[], %s::date[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[]
+) AS new (tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity)
+ON CONFLICT ON CONSTRAINT pk_usage_counters DO UPDATE SET quantity = excluded.quantity
 
 -- name: insert_operations
 INSERT INTO operations (tenant_id, kind, idempotency_key, fingerprint, denial_reason, payload, create_time)

@@ -112,6 +112,35 @@ CROSS JOIN LATERAL (
     WHERE g.tenant_id = r.tenant_id AND g.captured_transaction_id = r.captured_transaction_id
 ) AS given_back
 
+-- name: usage
+-- What the usage lines of each transaction add up to.
+SELECT tenant_id, account_id, seq, sum(price), sum(cost)
+FROM usage_lines
+WHERE seq IS NOT NULL AND {range}
+GROUP BY tenant_id, account_id, seq
+
+-- name: counters
+-- Month counters that are not what the lines have added to them.
+SELECT
+    coalesce(c.tenant_id, l.tenant_id), coalesce(c.account_id, l.account_id), coalesce(c.month, l.month),
+    coalesce(c.side, l.side), coalesce(c.meter, l.meter), coalesce(l.quantity, 0), coalesce(c.quantity, 0)
+FROM (
+    SELECT tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity
+    FROM usage_counters
+    WHERE {range}
+) AS c
+FULL JOIN (
+    SELECT
+        tenant_id, account_id, (count ->> 0)::date AS month, count ->> 1 AS side, count ->> 2 AS meter,
+        count ->> 3 AS provider, count ->> 4 AS model, count ->> 5 AS destination_prefix,
+        sum((count ->> 7)::numeric) AS quantity
+    FROM usage_lines CROSS JOIN LATERAL jsonb_array_elements(counts) AS count
+    WHERE {range}
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+) AS l USING (tenant_id, account_id, month, side, meter, provider, model, destination_prefix)
+WHERE c.quantity IS DISTINCT FROM l.quantity
+ORDER BY 1, 2, 3, 4, 5
+
 -- name: holds
 -- What the ACTIVE reservations of each book still hold, and how many they are.
 SELECT tenant_id, account_id, sum(greatest(0, amount - captured - absorbed)), count(*)
@@ -120,12 +149,14 @@ WHERE state = 'ACTIVE' AND {range}
 GROUP BY tenant_id, account_id
 
 -- name: reservations
--- Reservations with what their transactions charged the customer and wrote off; a late commit may have returned some.
+-- Reservations with what their transactions charged the customer, wrote off and cost; a late commit may have returned
+-- some.
 SELECT
-    r.tenant_id, r.account_id, r.reservation_id, r.captured, r.absorbed,
-    coalesce(posted.charged, 0) - coalesce(posted.returned, 0), coalesce(posted.lost, 0) - coalesce(posted.regained, 0)
+    r.tenant_id, r.account_id, r.reservation_id, r.captured, r.absorbed, r.captured_cost,
+    coalesce(posted.charged, 0) - coalesce(posted.returned, 0), coalesce(posted.lost, 0) - coalesce(posted.regained, 0),
+    coalesce(posted.cost, 0)
 FROM (
-    SELECT tenant_id, account_id, reservation_id, captured, absorbed
+    SELECT tenant_id, account_id, reservation_id, captured, absorbed, captured_cost
     FROM reservations
     WHERE {range}
     ORDER BY tenant_id, account_id, reservation_id
@@ -136,7 +167,8 @@ LEFT JOIN LATERAL (
         sum(p.amount) FILTER (WHERE p.credit = 'REVENUE' AND p.debit IN ('WALLET', 'RECEIVABLE')) AS charged,
         sum(p.amount) FILTER (WHERE p.debit = 'REFUNDS') AS returned,
         sum(p.amount) FILTER (WHERE p.debit = 'OVERRUN_LOSS' AND p.credit = 'REVENUE') AS lost,
-        sum(p.amount) FILTER (WHERE p.debit = 'REVENUE' AND p.credit = 'OVERRUN_LOSS') AS regained
+        sum(p.amount) FILTER (WHERE p.debit = 'REVENUE' AND p.credit = 'OVERRUN_LOSS') AS regained,
+        sum(CASE WHEN p.debit = 'PROVIDER_COST' THEN p.amount WHEN p.credit = 'PROVIDER_COST' THEN -p.amount END) AS cost
     FROM transactions AS t
     INNER JOIN postings AS p ON p.tenant_id = t.tenant_id AND p.account_id = t.account_id AND p.seq = t.seq
     WHERE
