@@ -49,11 +49,6 @@ def details_of(error: grpc.RpcError) -> ErrorDetails:
     return _details(call.code(), call.details() or "", _status(call))
 
 
-def details_of_status(status: Status) -> ErrorDetails:
-    """Decode the error of one operation of a batch."""
-    return _details(_CODES.get(status.code, grpc.StatusCode.UNKNOWN), status.message, status)
-
-
 def _details(code: grpc.StatusCode, message: str, status: Status) -> ErrorDetails:
     info, bad_request, retry = ErrorInfo(), BadRequest(), RetryInfo()
     for detail in status.details:
@@ -73,9 +68,6 @@ def _details(code: grpc.StatusCode, message: str, status: Status) -> ErrorDetail
             retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9 if retry.HasField("retry_delay") else None
         ),
     )
-
-
-_CODES: Final[Mapping[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def _status(call: grpc.Call) -> Status:

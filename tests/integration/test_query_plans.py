@@ -5,7 +5,7 @@ being true: what is planned for an empty table must be good for ten million rows
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 import psycopg
 import pytest
@@ -20,7 +20,7 @@ from imprest_server.ledger.queries import SQL as READ_SQL
 from imprest_server.ledger.store import SQL
 from imprest_server.pricing.store import SQL as PRICING_SQL
 from tests.conftest import Database
-from tests.support.plans import faults, plan
+from tests.support.plans import PERIODS, faults, plan
 from tests.support.postgres import database_of
 from tests.support.seed import seed
 
@@ -113,6 +113,7 @@ READS = {
         "{filters}", READ_SQL["transactions_of_reservation"]
     ),
     "get_transaction": READ_SQL["get_transaction"],
+    "usage_of_transaction": READ_SQL["usage_of_transaction"],
 }
 SUMS = {
     f"{block} of {scope}": BUDGETS_SQL[block].replace("{scope}", BUDGETS_SQL[scope])
@@ -134,11 +135,14 @@ VALUES = {
     "limit": "101",
     "horizon": "NULL",
     "refunds_limit": "10000",
+    "seq": "1",
 }
 JOURNAL = re.compile("transactions|postings|refunds|usage_lines")
 
 
-async def journal_faults(tables: Database, read: str, mode: str) -> list[str]:
+async def journal_faults(
+    tables: Database, read: str, mode: str, also: Mapping[str, tuple[str, ...]] | None = None
+) -> list[str]:
     with psycopg.connect(tables.owner_dsn) as owner:
         counted = "SELECT (most_common_vals::text::text[])[1] FROM pg_stats WHERE tablename = %s AND attname = %s"
         row = owner.execute(counted, ["transactions", "tenant_id"]).fetchone()
@@ -147,7 +151,7 @@ async def journal_faults(tables: Database, read: str, mode: str) -> list[str]:
         read_pool(tables.app_dsn, statement_timeout_ms=5000, lock_timeout_ms=2000) as pool,
         tenant_transaction(pool, [TenantId(row[0])]) as connection,
     ):
-        found = faults(await plan(connection, read, mode=mode, values={**VALUES, "tenant": f"'{row[0]}'"}))
+        found = faults(await plan(connection, read, mode=mode, values={**VALUES, "tenant": f"'{row[0]}'"}), also)
     return [fault for fault in found if JOURNAL.search(fault)]
 
 
@@ -160,7 +164,7 @@ async def test_what_belongs_to_one_id_is_found_by_its_full_key(tables: Database,
 @pytest.mark.parametrize("read", SUMS)
 async def test_a_period_is_summed_by_full_keys(tables: Database, read: str) -> None:
     """These are planned anew each time."""
-    assert await journal_faults(tables, SUMS[read], "force_custom_plan") == []
+    assert await journal_faults(tables, SUMS[read], "force_custom_plan", PERIODS) == []
 
 
 @pytest.mark.parametrize("mode", MODES)

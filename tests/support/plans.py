@@ -42,12 +42,12 @@ KEYS = {
     "uq_price_versions_number": ("tenant_id", "price_book_id"),
     "uq_transactions_seq": ("tenant_id", "account_id", "seq"),
     "uq_transactions_external_reference": ("tenant_id", "kind", "external_reference"),
-    "ix_transactions_create_time": ("tenant_id", "account_id"),
     "ix_transactions_reservation": ("tenant_id", "reservation_id"),
     "ix_reservations_due": ("tenant_id", "account_id", "expire_time"),
     "pk_budgets": ("tenant_id", "budget_id"),
     "uq_budgets_epoch": ("tenant_id", "epoch"),
     "pk_budget_counters": ("tenant_id", "budget_id"),
+    "pk_alert_channels": ("tenant_id", "channel_id"),
     "pk_alert_heads": ("tenant_id",),
     "pk_alerts": ("tenant_id", "sequence"),
     "ix_alert_deliveries_alert": ("tenant_id", "sequence"),
@@ -112,16 +112,20 @@ async def plan(
     return found
 
 
-def faults(node: dict[str, Any]) -> list[str]:
-    """How the plan reads a table other than by a full key of one of its indexes."""
-    found = []
+#: A book's transactions by time: enough to sum a period, not to find one of them.
+PERIODS = {"ix_transactions_create_time": ("tenant_id", "account_id")}
+
+
+def faults(node: dict[str, Any], also: Mapping[str, tuple[str, ...]] | None = None) -> list[str]:
+    """How the plan reads a table other than by a full key of one of its indexes, or of those in `also`."""
+    found, keys = [], {**KEYS, **(also or {})}
     for step in _steps(node):
         kind = step["Node Type"]
         if kind == "Seq Scan":
             found.append(f"Seq Scan on {step['Relation Name']}")
         elif "Index Name" in step:
             index, condition = step["Index Name"], step.get("Index Cond", "")
-            missing = [column for column in KEYS.get(index, ("any column",)) if not _searched(column, condition)]
+            missing = [column for column in keys.get(index, ("any column",)) if not _searched(column, condition)]
             if missing:
                 found.append(f"{kind} on {index} without {', '.join(missing)}: {condition or 'no condition'}")
     return found

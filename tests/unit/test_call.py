@@ -106,23 +106,24 @@ async def test_a_cancelled_call_is_committed(admin: AdminClient, controller: Cal
 
 
 async def test_a_second_cancellation_does_not_come_between(admin: AdminClient, controller: CallController) -> None:
-    running = asyncio.Event()
+    calls: list[Call] = []
 
     async def talk() -> None:
         async with controller.call("acme", 2, heartbeat=NEVER) as call:
             call.used(1)
-            running.set()
+            calls.append(call)
             await asyncio.Event().wait()
 
     task = asyncio.create_task(talk())
-    await running.wait()
+    await until(lambda: bool(calls))
     task.cancel()
-    await asyncio.sleep(0)
+    while calls[0]._settlement is None:  # noqa: ASYNC110  # not a moment later: the commit is not sent yet
+        await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    while await books(admin) != (9, 0):
-        pass
+    await calls[0]._settlement
+    assert await books(admin) == (9, 0)
 
 
 async def test_hanging_up_early(admin: AdminClient, controller: CallController) -> None:

@@ -563,7 +563,7 @@ usage_lines = Table(
     CheckConstraint("quantity >= 0", name="ck_usage_lines_quantity"),
     CheckConstraint("price >= 0 AND cost >= 0 AND exact_price >= 0 AND exact_cost >= 0", name="ck_usage_lines_amounts"),
     CheckConstraint("seq IS NOT NULL OR (price = 0 AND cost = 0)", name="ck_usage_lines_posted"),
-    # verify.sql usage
+    # queries.sql usage_of_transaction; verify.sql usage
     Index(
         "ix_usage_lines_transaction",
         "tenant_id",

@@ -48,13 +48,24 @@ from imprest_server.ledger.model import (
     Transaction,
     TransactionKind,
 )
-from imprest_server.ledger.rows import ENTRY_WIDTH, account_of, allocations_of, balances_of, entry_of, reservation_of
+from imprest_server.ledger.rows import (
+    ENTRY_WIDTH,
+    account_of,
+    allocations_of,
+    balances_of,
+    charged_line_of,
+    entry_of,
+    reservation_of,
+)
 from imprest_server.ledger.views import PastBalance, TrialBalance, UsedLine, UsedTransaction, size_of, trial_balance_of
 
 SQL = load_sql("imprest_server.ledger", "sql/queries.sql")
 
 #: How many refunds a transaction is shown with at most, on either side: a reply must not outgrow what clients accept.
 REFUNDS_LIMIT = 10_000
+
+#: More lines no capture has: a report takes no more.
+USAGE_LIMIT = 200
 
 
 class Queries:
@@ -277,6 +288,12 @@ class Queries:
                 UsedTransaction(account, seq, transaction_id, reservation_id, call_id, price_time, usage_time, lines)
             )
         return found
+
+    async def usage_of_transaction(self, transaction: Transaction) -> list[RatedLine]:
+        """The usage lines that it charged, in their order."""
+        parameters = {"account": transaction.account_id, "seq": transaction.seq, "limit": USAGE_LIMIT}
+        rows = await self._rows(transaction.tenant_id, SQL["usage_of_transaction"], parameters)
+        return [charged_line_of(row) for row in rows]
 
     async def trial_balance(
         self, tenant_id: TenantId, account_id: AccountId | None = None

@@ -262,6 +262,16 @@ LEFT JOIN LATERAL (
 ) AS r ON true
 WHERE t.tenant_id = %(tenant)s AND t.transaction_id = %(transaction)s
 
+-- name: usage_of_transaction
+-- The lines that a transaction charged, in their order: ids that the server makes end in their numbers.
+SELECT
+    tenant_id, account_id, call_id, line_id, meter, provider, model, quantity, destination, operation, labels,
+    price_version_id, cost_version_id, match, price, cost, exact_price, exact_cost
+FROM usage_lines
+WHERE tenant_id = %(tenant)s AND account_id = %(account)s AND seq = %(seq)s
+ORDER BY length(line_id), line_id
+LIMIT %(limit)s
+
 -- name: trial_balance
 -- One row per currency; one with NULLs when there is no account.
 WITH clock AS MATERIALIZED (SELECT least(clock_timestamp(), %(horizon)s) AS now)
