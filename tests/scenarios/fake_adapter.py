@@ -10,6 +10,7 @@ from decimal import Decimal
 import grpc
 
 from imprest.v1.account_service_pb2_grpc import AccountServiceStub
+from imprest.v1.budget_service_pb2_grpc import BudgetServiceStub
 from imprest.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from imprest.v1.pricing_service_pb2_grpc import PricingServiceStub
 from imprest.v1.usage_service_pb2_grpc import UsageServiceStub
@@ -48,5 +49,6 @@ async def fake_adapter() -> AsyncIterator[FakeAdapter]:
             AccountServiceStub(channel),
             UsageServiceStub(channel),
             PricingServiceStub(channel),
+            BudgetServiceStub(channel),
         )
         yield FakeAdapter(running, fake)

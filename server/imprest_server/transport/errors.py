@@ -71,7 +71,7 @@ TABLE: Final[Mapping[type[errors.ImprestError], Mapped]] = {
     errors.Unavailable: Mapped(StatusCode.UNAVAILABLE, retry_after_s=1.0),
     errors.Draining: Mapped(StatusCode.UNAVAILABLE, retry_after_s=1.0),
     errors.QueueFull: Mapped(StatusCode.UNAVAILABLE, retry_after_s=0.1),
-    errors.ReplyTooLarge: Mapped(StatusCode.RESOURCE_EXHAUSTED, retry_after_s=0.1),
+    errors.ReplyTooLarge: Mapped(StatusCode.RESOURCE_EXHAUSTED),
     errors.SlowReader: Mapped(StatusCode.RESOURCE_EXHAUSTED, retry_after_s=1.0),
     errors.DeadlineTooShort: Mapped(StatusCode.DEADLINE_EXCEEDED),
 }
