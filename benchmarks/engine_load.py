@@ -12,7 +12,7 @@ from dataclasses import replace
 import uvloop
 
 from benchmarks.control import Control, Order
-from benchmarks.seed import ACTUAL, ESTIMATE, HOLD, TENANT, account_id, make_engine, sell
+from benchmarks.seed import ACTUAL, ESTIMATE, HOLD, TENANT, account_id, limit, make_engine, sell
 from imprest_server.core.ids import AccountId, ReservationId
 from imprest_server.core.usage import UsageReport
 from imprest_server.garbage import collect_seldom
@@ -39,6 +39,12 @@ def run_rated(order: Order, control: Control) -> None:
     """As `run`, but holds are priced from estimates of four usage lines, and commits from four lines."""
     asyncio.run(sell(order.dsn))
     uvloop.run(_run(order, control, _Rated()))
+
+
+def run_budgeted(order: Order, control: Control) -> None:
+    """As `run`, under a budget that counts every call of the tenant and denies none."""
+    asyncio.run(limit(order.dsn))
+    uvloop.run(_run(order, control))
 
 
 async def _run(order: Order, control: Control, calls: _Amounts | None = None) -> None:

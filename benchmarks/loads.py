@@ -21,6 +21,12 @@ def _rated(order: Order, control: Control) -> None:
     engine_load.run_rated(order, control)
 
 
+def _budgeted(order: Order, control: Control) -> None:
+    from benchmarks import engine_load
+
+    engine_load.run_budgeted(order, control)
+
+
 def _replays(order: Order, control: Control) -> None:
     from benchmarks import engine_load
 
@@ -62,6 +68,7 @@ LOADS: Mapping[str, Callable[[Order, Control], None]] = {
     "floor": _floor,
     "engine": _engine,
     "rated": _rated,
+    "budgeted": _budgeted,
     "replays": _replays,
     "orm": _orm,
     "unary": _unary,

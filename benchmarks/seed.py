@@ -8,14 +8,19 @@ from typing import Any
 
 import psycopg
 
+from imprest_server.budgets.model import AlertLevel, BudgetBasis, BudgetId, Scope, Threshold, ThresholdAction
+from imprest_server.budgets.operations import SetBudget
+from imprest_server.budgets.service import BudgetAdmin
 from imprest_server.core.ids import AccountId, TenantId
 from imprest_server.core.money import NANOS_PER_UNIT, Money
+from imprest_server.core.periods import PeriodKind
 from imprest_server.core.usage import UsageLine, UsageReport
 from imprest_server.db.pool import connect_engine, read_pool
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.engine import Engine
 from imprest_server.pricing.cache import PriceCache
+from imprest_server.pricing.meters import METERS
 from imprest_server.pricing.model import BookSide, Price, PriceBookId
 from imprest_server.pricing.operations import AssignPriceBook, CreatePriceBook, PublishPrices
 from imprest_server.pricing.service import PriceAdmin
@@ -77,6 +82,27 @@ async def sell(dsn: str) -> None:
             ]
             await admin.publish(PublishPrices(**key, price_book_id=book, prices=prices))
             await admin.assign(AssignPriceBook(**key, account_id=None, price_book_id=book))
+
+
+async def limit(dsn: str) -> None:
+    """Set a budget over all that the tenant spends, which blocks far beyond what any run can spend."""
+    async with read_pool(dsn, statement_timeout_ms=60_000, lock_timeout_ms=30_000) as pool:
+        admin = BudgetAdmin(pool, METERS.keys(), lambda _: None)
+        block = Threshold(Decimal(100), AlertLevel.CRITICAL, ThresholdAction.BLOCK)
+        await admin.set_budget(
+            SetBudget(
+                tenant_id=TENANT,
+                idempotency_key="limit",
+                budget_id=BudgetId("all"),
+                display_name="",
+                scope=Scope(),
+                limit=Money(CURRENCY, ACCOUNTS * CREDIT.nanos),
+                basis=BudgetBasis.CHARGED,
+                period=PeriodKind.MONTH,
+                time_zone="UTC",
+                thresholds=(block,),
+            )
+        )
 
 
 async def _seed(dsn: str) -> None:

@@ -1,6 +1,7 @@
 """A call controller: dials only what is paid for, and ends a call in time when the credit runs out.
 
-Start a server with `imprest serve`, then run `python examples/controller.py [host:port]`.
+Start a server with `imprest serve`, publish prices with `examples/admin.py`, then run
+`python examples/controller.py [host:port]`.
 """
 
 import asyncio
@@ -8,10 +9,11 @@ import sys
 from decimal import Decimal
 from uuid import uuid4
 
-from imprest_client import AdminClient, Call, CallController, Ending
+from imprest_client import AdminClient, Call, CallController, UsageLine
 from imprest_client.errors import InsufficientFunds
 
-COST = Decimal("0.01")  # of every moment
+TALK = "telephony.outbound_seconds"
+ESTIMATE = [UsageLine(meter=TALK, quantity=Decimal(40))]
 
 
 async def open_account(target: str) -> str:
@@ -24,30 +26,28 @@ async def open_account(target: str) -> str:
 
 
 async def talk(call: Call) -> None:
-    """Stands for the conversation. It reports what it costs, and never runs ahead of what is held."""
-    while call.ending is None:
-        if call.used_so_far + COST <= call.reservation.amount:
-            call.add(COST)
+    """Stands for a conversation of 100 seconds, and counts them. A second takes ten milliseconds here."""
+    for _ in range(100):
+        call.usage.add(TALK, 1)  # neither waits nor sends anything
         await asyncio.sleep(0.01)
-
-
-def on_ending(ending: Ending) -> None:
-    """Hears when no more credit can be had; `ending.seconds_left` tells how long there is to say goodbye."""
-    print(f"no more credit ({ending.reason}): say goodbye")
 
 
 async def main(target: str) -> None:
     """Make one call that uses up the credit, and try a second one."""
     account_id = await open_account(target)
-    async with CallController(target, currency="USD") as controller:
-        async with controller.call(account_id, "0.40", call_id=str(uuid4()), on_ending=on_ending) as call:
+    async with CallController(target) as controller:
+        async with controller.call(account_id, estimate=ESTIMATE, call_id=str(uuid4())) as call:
             print(f"held {call.reservation.amount} USD, dialing")
-            await talk(call)  # meanwhile heartbeats prolong the hold and raise it
+            talking = asyncio.create_task(talk(call))  # meanwhile heartbeats prolong the hold and raise it
+            ending = await call.wait_ending()
+            print(f"no more credit ({ending.reason}): say goodbye")
             print(f"held {call.reservation.amount} USD in the end")
-            call.used(call.reservation.amount)
-        print(f"charged {call.used_so_far} USD")
+            await talking
+        assert call.receipt is not None, "there is no spool: it was answered"
+        for line in call.receipt.charge.lines:
+            print(f"charged {line.price} USD for {line.line.quantity} of {line.line.meter}, which cost {line.cost}")
         try:
-            async with controller.call(account_id, "0.40"):
+            async with controller.call(account_id, estimate=ESTIMATE):
                 print("this is not reached")
         except InsufficientFunds as denied:
             print(f"not dialing: {denied.available} USD available, {denied.required} needed")

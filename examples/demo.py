@@ -1,8 +1,8 @@
 """A day of phone calls against a real Imprest server: `make demo`.
 
 Starts `imprest serve` with a database of its own, publishes prices, lets AI agents make the calls of calls.csv
-(reserve from an estimate, extend, commit what was used, and everything that goes wrong on the way), prints what
-happened, and checks the books against its own tally.
+(reserve from an estimate, extend, commit what was used, and everything that goes wrong on the way), prints alerts
+of a budget as they come, and then what happened, and checks the books against its own tally.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from callcenter.customers import customers_of
 from callcenter.day import Day
 from callcenter.ledger import Denied, Ledger, Unreachable
 from callcenter.progress import shown
+from callcenter.watch import set_budgets, watched
 from rich.console import Console
 
 _CALLS = Path(__file__).with_name("calls.csv")
@@ -91,7 +92,8 @@ async def _live(
         await day.open_accounts()
         await day.publish_prices(suffix)
         console.print(f"{len(calls):,} calls, {options.concurrency} at a time, on {target}")
-        async with shown(day, len(calls), console):
+        await set_budgets(day)
+        async with watched(day, console), shown(day, len(calls), console):
             await day.live(calls, options.concurrency)
         report.show_summary(console, day)
         if day.tally.dearest.charge.lines:

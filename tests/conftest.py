@@ -6,7 +6,8 @@ Each pytest-xdist worker has a cluster of its own; making one takes about half a
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,13 +57,27 @@ def _admin(pg_cluster: EmbeddedPostgres) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def database(pg_cluster: EmbeddedPostgres, _admin: psycopg.Connection) -> Iterator[Database]:
-    """A copy of the migrated database, dropped after the test."""
-    name = f"test_{next(_numbers)}"
-    _admin.execute(
-        sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
-            sql.Identifier(name), sql.Identifier(DATABASE), sql.Identifier(OWNER_ROLE)
+def new_database(
+    pg_cluster: EmbeddedPostgres, _admin: psycopg.Connection
+) -> Callable[[], AbstractContextManager[Database]]:
+    """Makes a copy of the migrated database, dropped after use."""
+
+    @contextmanager
+    def make() -> Iterator[Database]:
+        name = f"test_{next(_numbers)}"
+        _admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+                sql.Identifier(name), sql.Identifier(DATABASE), sql.Identifier(OWNER_ROLE)
+            )
         )
-    )
-    yield Database(name, pg_cluster.dsn(name, OWNER_ROLE), pg_cluster.dsn(name, APP_ROLE))
-    _admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        yield Database(name, pg_cluster.dsn(name, OWNER_ROLE), pg_cluster.dsn(name, APP_ROLE))
+        _admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    return make
+
+
+@pytest.fixture
+def database(new_database: Callable[[], AbstractContextManager[Database]]) -> Iterator[Database]:
+    """A copy of the migrated database, dropped after the test."""
+    with new_database() as database:
+        yield database

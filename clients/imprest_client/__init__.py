@@ -14,7 +14,9 @@ from imprest_client.client import Amount, LedgerClient
 from imprest_client.connection import Connection
 from imprest_client.controller import CallController
 from imprest_client.errors import Denied, ImprestError, Retryable
+from imprest_client.metering import UsageCounter
 from imprest_client.pricing import PricingClient
+from imprest_client.pricing_model import UsageLine, UsageReport
 from imprest_client.recorder import RecorderFull, UndeliveredUsage, UsageRecorder
 from imprest_client.retry import RetryPolicy
 from imprest_client.spool import Spool
@@ -37,5 +39,8 @@ __all__ = [
     "Retryable",
     "Spool",
     "UndeliveredUsage",
+    "UsageCounter",
+    "UsageLine",
     "UsageRecorder",
+    "UsageReport",
 ]

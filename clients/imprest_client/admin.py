@@ -27,6 +27,7 @@ from imprest_client.model import (
     TransferReceipt,
     TrialBalance,
 )
+from imprest_client.times import to_time
 
 
 class Keep(Enum):
@@ -191,7 +192,7 @@ class AdminClient(LedgerClient):
     async def get_balance(self, account_id: str, *, as_of: datetime) -> PastBalance: ...
     async def get_balance(self, account_id: str, *, as_of: datetime | None = None) -> Balance | PastBalance:
         """Return what an account has, holds and owes now; or what it had and owed at a past instant."""
-        request = pb.GetBalanceRequest(account_id=account_id, as_of=None if as_of is None else wire.to_time(as_of))
+        request = pb.GetBalanceRequest(account_id=account_id, as_of=None if as_of is None else to_time(as_of))
         reply = await self._call(wire.GET_BALANCE, request)
         return wire.balance(reply.balance) if as_of is None else wire.past_balance(reply.balance)
 
@@ -350,8 +351,8 @@ class AdminClient(LedgerClient):
         request = pb.ListTransactionsRequest(
             account_id=account_id,
             page_size=page_size,
-            start_time=None if start_time is None else wire.to_time(start_time),
-            end_time=None if end_time is None else wire.to_time(end_time),
+            start_time=None if start_time is None else to_time(start_time),
+            end_time=None if end_time is None else to_time(end_time),
             kinds=[f"TRANSACTION_KIND_{kind}" for kind in kinds],
             reservation_id=reservation_id,
         )
@@ -369,7 +370,7 @@ class AdminClient(LedgerClient):
         return wire.transaction(reply.transaction)
 
     async def get_transaction_refunds(self, transaction_id: str) -> TransactionRefunds:
-        """Return a transaction with what has been given back of it, and what it gave back."""
+        """Return a transaction with what has been given back of it, what it gave back, and its usage line by line."""
         reply = await self._call(wire.GET_TRANSACTION, pb.GetTransactionRequest(transaction_id=transaction_id))
         return wire.transaction_refunds(reply)
 

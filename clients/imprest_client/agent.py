@@ -9,6 +9,7 @@ from datetime import timedelta
 from imprest_client.call import DEFAULT_TTL, Call, OnEnding, upkeep
 from imprest_client.client import Amount
 from imprest_client.durable import DurableClient
+from imprest_client.pricing_model import Usage
 from imprest_client.recorder import CAPACITY, EXIT_TIMEOUT_S, UsageRecorder
 
 
@@ -31,6 +32,7 @@ class AgentClient(DurableClient):
         reservation_id: str,
         *,
         step: Amount = 0,
+        estimate: Usage | None = None,
         ttl: timedelta = DEFAULT_TTL,
         heartbeat: timedelta | None = None,
         on_ending: OnEnding | None = None,
@@ -40,6 +42,7 @@ class AgentClient(DurableClient):
         Args:
             reservation_id: The hold that the call controller has made.
             step: How much credit to hold beyond what is used; 0: never ask for more.
+            estimate: The same as usage, for a call whose use is counted with `Call.usage`.
             ttl: How long the hold lasts without a heartbeat.
             heartbeat: How often the hold is prolonged; by default three times in a ttl.
             on_ending: Called when no more credit is granted; may be a coroutine function.
@@ -48,5 +51,5 @@ class AgentClient(DurableClient):
             Denied: the reservation has ended.
         """
         receipt = await self.extend(reservation_id, ttl=ttl)
-        async with Call(self, receipt, upkeep(ttl, heartbeat, step, on_ending)) as call:
+        async with Call(self, receipt, upkeep(ttl, heartbeat, step, estimate, on_ending)) as call:
             yield call

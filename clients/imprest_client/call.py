@@ -9,21 +9,24 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Self, TypeAlias
 from uuid import uuid4
 
 from imprest_client.client import Amount
 from imprest_client.durable import DurableClient
-from imprest_client.errors import Denied, ImprestError, OverrunRejected, Retryable
+from imprest_client.errors import Denied, ImprestError, InvalidArgument, OverrunRejected, PriceNotFound, Retryable
+from imprest_client.metering import UsageCounter, lines_of, summed
 from imprest_client.model import CommitReceipt, HoldReceipt, Reservation
 from imprest_client.money import exact, plus, to_nano
+from imprest_client.pricing_model import Usage, UsageReport, report_of
 
 log = logging.getLogger(__name__)
 
 DEFAULT_TTL: Final = timedelta(minutes=5)
 _LEAST_TIMEOUT_S: Final = 1.0
+_NONE: Final = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,36 +58,50 @@ class Upkeep:
     ttl: timedelta
     heartbeat_s: float
     step: Decimal
+    estimate: UsageReport | None
+    """What a step is, for a call that is measured in usage."""
     on_ending: OnEnding | None
 
 
-def upkeep(ttl: timedelta, heartbeat: timedelta | None, step: Amount, on_ending: OnEnding | None) -> Upkeep:
+def upkeep(
+    ttl: timedelta, heartbeat: timedelta | None, step: Amount, estimate: Usage | None, on_ending: OnEnding | None
+) -> Upkeep:
     """The upkeep with the default heartbeat, three in a ttl: one may be lost without harm."""
     interval = ttl / 3 if heartbeat is None else heartbeat
-    return Upkeep(ttl, interval.total_seconds(), exact(step), on_ending)
+    report = None if estimate is None else report_of(estimate)
+    return Upkeep(ttl, interval.total_seconds(), exact(step), report, on_ending)
 
 
 class Call:
     """A running call and its hold; made by `CallController.call` and `AgentClient.join`, as context managers.
 
-    While it runs, report what it has cost with `used` (in total) or `add` (since the last time). Heartbeats tell the
-    server with each prolongation, so that it is charged even if this process dies, and ask for more credit when half of
-    a step is left. When no more is granted, `ending` says why and how long the call is still paid for.
+    While it runs, count what it uses with `usage.add`; the server prices it. Or else report what it has cost, with
+    `used` (in total) or `add` (since the last time). Heartbeats tell the server with each prolongation, so that it is
+    charged even if this process dies, and ask for more credit when half of a step is left. When no more is granted,
+    `ending` says why and how long the call is still paid for.
 
     At the end of the block what was used is committed, also when the block ends by an exception: what has been used is
     never given away. If nothing was used the hold is voided.
     """
 
-    def __init__(self, client: DurableClient, grant: HoldReceipt, upkeep: Upkeep) -> None:
+    def __init__(
+        self, client: DurableClient, grant: HoldReceipt, upkeep: Upkeep, covered: UsageReport | None = None
+    ) -> None:
+        """Keep a hold; `covered` is the usage that it was made for, if it was."""
         self.reservation: Reservation = grant.reservation
         """The hold as of the last answer."""
         self.receipt: CommitReceipt | None = None
         """The commit, once it was answered."""
         self.is_spooled = False
         """Whether the commit is in the spool, to be delivered later."""
+        self.usage = UsageCounter(self._check_usage, self._usage_changed)
+        """Counts what the call uses, in its meters' units."""
         self._client = client
         self._upkeep = upkeep
         self._used = grant.reservation.used_so_far
+        self._is_amount = False  # it is reported as amounts, not as usage
+        self._report: UsageReport | None = None  # what is committed, once it is over
+        self._covered = {} if covered is None or grant.final_unit else summed(covered.lines)
         running = grant.balance.as_of - grant.reservation.create_time
         self._used_at_s = time.monotonic()
         self._started_s = self._used_at_s - running.total_seconds()
@@ -109,8 +126,8 @@ class Call:
 
     @property
     def used_so_far(self) -> Decimal:
-        """What the call has cost as far as was reported, with all decimals."""
-        return self._used
+        """What the call has cost as far as was reported, with all decimals; of usage, as the server last priced it."""
+        return self.reservation.used_so_far if self.usage else self._used
 
     @property
     def ending(self) -> Ending | None:
@@ -127,12 +144,29 @@ class Call:
         """Report what the call has cost since its start, captures included; a smaller total changes nothing.
 
         It may have any number of decimals; it is rounded once, when it is sent.
+
+        Raises:
+            ValueError: usage was counted, which the server prices.
         """
+        if self.usage:
+            raise ValueError("this call is measured in usage, not in amounts")
+        self._is_amount = True
         total = exact(total)
         if total > self._used:
             self._used, self._used_at_s = total, time.monotonic()
             if self._ending is None and self._wanted_total() is not None:
                 self._wake.set()
+
+    def _check_usage(self) -> None:
+        if self._is_amount:
+            raise ValueError("this call is measured in amounts, not in usage")
+        if self._is_over:
+            raise ValueError("the call is over")
+
+    def _usage_changed(self) -> None:
+        self._used_at_s = time.monotonic()
+        if self._ending is None and self._is_step_short():
+            self._wake.set()
 
     def add(self, amount: Amount) -> None:
         """Report what the call has cost since the last report."""
@@ -151,15 +185,20 @@ class Call:
 
         Raises:
             OverrunRejected: the account's policy forbids to charge more than the hold, which was charged in full.
+            PriceNotFound: usage has no price; with a spool it is kept there, see `DurableClient.resend`.
             Retryable: there was no answer, and there is no spool. Calling this again is safe.
         """
         if used is not None:
             self.used(used)
         await self._end()
         hold = self.reservation
-        amount = max(Decimal(0), to_nano(self._used) - hold.captured - hold.absorbed)
         try:
-            await self._commit(amount)
+            if self.usage:
+                if self._report is None:  # a second attempt sends the same
+                    self._report = self._reported(end_time=self._now())
+                await self._commit(usage=self._report)
+            else:
+                await self._commit(max(Decimal(0), to_nano(self._used) - hold.captured - hold.absorbed))
         except OverrunRejected as error:
             # The hold is all that can be had. This is a new request: the denial is kept with the key.
             self._commit_key = str(uuid4())
@@ -173,9 +212,13 @@ class Call:
         await self._end()
         await self._client.void(self.reservation_id, reason=reason)
 
-    async def _commit(self, amount: Decimal) -> None:
+    async def _commit(self, amount: Decimal | None = None, usage: UsageReport | None = None) -> None:
         self.receipt = await self._client.hang_up(
-            self.reservation_id, amount, currency=self.reservation.currency_code, idempotency_key=self._commit_key
+            self.reservation_id,
+            amount,
+            usage=usage,
+            currency=self.reservation.currency_code,
+            idempotency_key=self._commit_key,
         )
         self.is_spooled = self.receipt is None
         if self.receipt is not None:
@@ -203,7 +246,7 @@ class Call:
 
     async def _settle(self) -> None:
         hold = self.reservation
-        if to_nano(self._used) > hold.captured + hold.absorbed:
+        if self.usage or to_nano(self._used) > hold.captured + hold.absorbed:
             await self.hang_up()
             return
         try:
@@ -233,32 +276,81 @@ class Call:
 
     async def _heartbeat(self) -> None:
         """Report the use, prolong the hold, and raise it if little is left; if not all can be had, by what there is."""
-        before = self.reservation.amount
-        receipt = await self._extend(self._wanted_total())
+        wanted = self._wanted_usage() if self.usage and self._upkeep.estimate else self._wanted_total()
+        try:
+            receipt = await self._extend(wanted)
+        except (PriceNotFound, InvalidArgument) as error:
+            if not self.usage:
+                raise
+            # What cannot be priced cannot be reported. The hold lasts all the same, until the call was ended.
+            self._announce(error.reason, None)
+            self._keep(await self._extend(None, is_reporting=False))
+            return
         is_final, reason, rest = receipt.final_unit, receipt.denial_reason, receipt.balance.available
         if reason == "INSUFFICIENT_FUNDS" and rest > 0:
             receipt = await self._extend(receipt.reservation.amount + rest)
-        self.reservation = receipt.reservation
-        self._expires_s = self._expiry_of(receipt)
+            if isinstance(wanted, UsageReport):  # asked again it tells how long that lasts
+                receipt = await self._extend(wanted)
+                is_final, reason = receipt.final_unit, receipt.denial_reason
+        self._keep(receipt)
+        if isinstance(wanted, UsageReport):
+            self._covered = {} if is_final else summed(wanted.lines)
         if is_final:
             self._announce(reason, receipt)
-        elif receipt.reservation.amount > before:
+        elif wanted is not None:
             self._ending = None  # somebody has added credit
             self._is_ending.clear()
 
-    async def _extend(self, new_total: Decimal | None) -> HoldReceipt:
+    def _keep(self, receipt: HoldReceipt) -> None:
+        self.reservation = receipt.reservation
+        self._expires_s = self._expiry_of(receipt)
+
+    async def _extend(self, wanted: Decimal | UsageReport | None, *, is_reporting: bool = True) -> HoldReceipt:
         client = self._client.with_timeout(max(_LEAST_TIMEOUT_S, self._upkeep.heartbeat_s))
         return await client.extend(
             self.reservation_id,
-            new_total=new_total,
-            used_so_far=to_nano(self._used),
+            new_total=wanted if isinstance(wanted, Decimal) else None,
+            estimate_total=wanted if isinstance(wanted, UsageReport) else None,
+            used_so_far=None if self.usage or not is_reporting else to_nano(self._used),
+            used=self._reported() if self.usage and is_reporting else None,
             ttl=self._upkeep.ttl,
             currency=self.reservation.currency_code,
         )
 
+    def _reported(self, end_time: datetime | None = None) -> UsageReport:
+        """All that was counted. It began with the hold, whenever the report arrives."""
+        return UsageReport(self.usage.lines, self.reservation.create_time, end_time)
+
+    def _now(self) -> datetime:
+        """The time by the server's clock."""
+        return self.reservation.create_time + timedelta(seconds=time.monotonic() - self._started_s)
+
+    def _is_step_short(self) -> bool:
+        """Whether of anything half of a step or less is left."""
+        step = {} if self._upkeep.estimate is None else summed(self._upkeep.estimate.lines)
+        covered, used = self._covered, self.usage.quantities
+        return any(
+            (covered.get(kind, _NONE) - used.get(kind, _NONE)) * 2 <= quantity
+            for kind, quantity in step.items()
+            if quantity
+        )
+
+    def _wanted_usage(self) -> UsageReport | None:
+        """A step above the use, when little is left of anything, or something is used that was not asked for."""
+        estimate, used = self._upkeep.estimate, self.usage.quantities
+        assert estimate is not None, "there is a step"
+        is_unforeseen = any(quantity > self._covered.get(kind, _NONE) for kind, quantity in used.items())
+        if not is_unforeseen and not self._is_step_short():
+            return None
+        lines = lines_of(summed([*self.usage.lines, *estimate.lines]))
+        if estimate.start_time is None or estimate.end_time is None:
+            return UsageReport(lines)
+        step_time = estimate.end_time - estimate.start_time
+        return UsageReport(lines, self.reservation.create_time, self._now() + step_time)
+
     def _wanted_total(self) -> Decimal | None:
         """A step above the use, when half of a step or less is left."""
-        step, used = self._upkeep.step, to_nano(self._used)
+        step, used = self._upkeep.step, to_nano(self.used_so_far)
         if step > 0 and (self.reservation.amount - used) * 2 <= step:
             return used + step
         return None
@@ -268,8 +360,9 @@ class Call:
         if receipt.affordable_duration is not None:
             return self._started_s + receipt.affordable_duration.total_seconds()
         elapsed_s = self._used_at_s - self._started_s
-        if self._used > 0 and elapsed_s > 0:
-            return self._started_s + elapsed_s * float(receipt.reservation.amount / self._used)
+        used = receipt.reservation.used_so_far if self.usage else self._used
+        if used > 0 and elapsed_s > 0:
+            return self._started_s + elapsed_s * float(receipt.reservation.amount / used)
         return self._expires_s
 
     @staticmethod

@@ -6,13 +6,14 @@ import copy
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 from uuid import uuid4
 
 from google.protobuf.message import Message
 from google.type.money_pb2 import Money
 
 from imprest.v1 import ledger_service_pb2 as pb
+from imprest.v1 import usage_service_pb2
 from imprest_client import wire
 from imprest_client.connection import Connection, Method, Reply
 from imprest_client.model import (
@@ -26,10 +27,14 @@ from imprest_client.model import (
     VoidReceipt,
 )
 from imprest_client.money import to_money
+from imprest_client.pricing_model import Usage
+from imprest_client.times import to_duration, to_time
+from imprest_client.usage_wire import to_report
 
 Amount: TypeAlias = Decimal | int | str
 """Money as callers give it: never a float, which has been rounded already."""
 Labels: TypeAlias = Mapping[str, str]
+ChargeKind = TypeVar("ChargeKind", pb.ChargeRequest, usage_service_pb2.RecordUsageRequest)
 
 PAGE_SIZE = 100
 
@@ -83,8 +88,9 @@ class LedgerClient:
     async def reserve(
         self,
         account_id: str,
-        amount: Amount,
+        amount: Amount | None = None,
         *,
+        estimate: Usage | None = None,
         call_id: str = "",
         min_amount: Amount | None = None,
         ttl: timedelta | None = None,
@@ -97,7 +103,8 @@ class LedgerClient:
 
         Args:
             account_id: Whose credit.
-            amount: How much; at least 0.
+            amount: How much, at least 0; give this or `estimate`.
+            estimate: What the call is expected to use, of which the server holds the price. The hold keeps its prices.
             call_id: Your id of the call.
             min_amount: The least that is still useful: then what is available between it and `amount` is granted.
             ttl: How long the hold lasts: 1 second to 30 days, by default 15 minutes.
@@ -110,9 +117,9 @@ class LedgerClient:
             account_id=account_id,
             idempotency_key=key_or_new(idempotency_key),
             call_id=call_id,
-            amount=self._money(amount, currency),
+            **self._amount_or(amount, currency, "estimate", estimate),
             min_amount=self._optional(min_amount, currency),
-            ttl=None if ttl is None else wire.to_duration(ttl),
+            ttl=None if ttl is None else to_duration(ttl),
             on_expiry=on_expiry and f"ON_EXPIRY_{on_expiry}",
             labels=labels,
         )
@@ -123,30 +130,34 @@ class LedgerClient:
         reservation_id: str,
         *,
         new_total: Amount | None = None,
+        estimate_total: Usage | None = None,
         used_so_far: Amount | None = None,
+        used: Usage | None = None,
         ttl: timedelta | None = None,
         currency: str | None = None,
         idempotency_key: str | None = None,
     ) -> HoldReceipt:
         """Raise the total, the reported use or the expiry of a running call's hold; all three only ever grow.
 
+        The total and the use are amounts, or usage of the whole call from its start (`estimate_total`, `used`).
         When more credit is denied the receipt has the unchanged total, `final_unit` and `denial_reason`: the call is
         running and must be ended in an orderly way.
         """
         request = pb.ExtendRequest(
             reservation_id=reservation_id,
             idempotency_key=key_or_new(idempotency_key),
-            new_total=self._optional(new_total, currency),
-            used_so_far=self._optional(used_so_far, currency),
-            ttl=None if ttl is None else wire.to_duration(ttl),
+            **self._either("new_total", new_total, "estimate_total", estimate_total, currency),
+            **self._either("used_so_far", used_so_far, "used", used, currency),
+            ttl=None if ttl is None else to_duration(ttl),
         )
         return wire.extend_receipt(await self._call(wire.EXTEND, request))
 
     async def commit(
         self,
         reservation_id: str,
-        amount: Amount,
+        amount: Amount | None = None,
         *,
+        usage: Usage | None = None,
         final: bool = True,
         effective_time: datetime | None = None,
         currency: str | None = None,
@@ -156,13 +167,14 @@ class LedgerClient:
 
         Args:
             reservation_id: The hold.
-            amount: What this capture adds; zero is legal.
+            amount: What this capture adds; zero is legal. Give this or `usage`.
+            usage: What this capture adds, as quantities; the receipt's charge has them with their prices and costs.
             final: Whether the call is over.
             effective_time: When the usage happened, if not now; not in the future by the server's clock.
             currency: Currency of the amount.
             idempotency_key: Makes the request repeatable.
         """
-        request = self._commit_request(reservation_id, amount, final, effective_time, currency, idempotency_key)
+        request = self._commit_request(reservation_id, amount, usage, final, effective_time, currency, idempotency_key)
         return wire.commit_receipt(await self._call(wire.COMMIT, request))
 
     async def void(self, reservation_id: str, *, reason: str = "", idempotency_key: str | None = None) -> VoidReceipt:
@@ -177,17 +189,39 @@ class LedgerClient:
     async def charge(
         self,
         account_id: str,
-        amount: Amount,
+        amount: Amount | None = None,
         *,
+        usage: Usage | None = None,
         call_id: str = "",
         effective_time: datetime | None = None,
         labels: Labels | None = None,
         currency: str | None = None,
         idempotency_key: str | None = None,
     ) -> ChargeReceipt:
-        """Charge usage at once, without a hold: all of it or nothing."""
-        request = self._charge_request(account_id, amount, call_id, effective_time, labels, currency, idempotency_key)
+        """Charge an amount or usage at once, without a hold: all of it or nothing."""
+        request = self._charge_request(
+            pb.ChargeRequest, account_id, amount, usage, call_id, effective_time, labels, currency, idempotency_key
+        )
         return wire.charge_receipt(await self._call(wire.CHARGE, request))
+
+    async def record_usage(
+        self,
+        account_id: str,
+        amount: Amount | None = None,
+        *,
+        usage: Usage | None = None,
+        call_id: str = "",
+        effective_time: datetime | None = None,
+        labels: Labels | None = None,
+        currency: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> ChargeReceipt:
+        """Charge what has happened already, whatever the funds: what the credit cannot pay is owed, or lost."""
+        kind = usage_service_pb2.RecordUsageRequest
+        request = self._charge_request(
+            kind, account_id, amount, usage, call_id, effective_time, labels, currency, idempotency_key
+        )
+        return wire.charge_receipt(await self._call(wire.RECORD_USAGE, request))
 
     async def refund(
         self,
@@ -268,10 +302,28 @@ class LedgerClient:
     def _optional(self, amount: Amount | None, currency: str | None) -> Money | None:
         return None if amount is None else self._money(amount, currency)
 
+    def _either(
+        self, amount_field: str, amount: Amount | None, usage_field: str, usage: Usage | None, currency: str | None
+    ) -> dict[str, Any]:
+        """The field of a request that is given as an amount or as usage, or neither."""
+        if amount is not None and usage is not None:
+            raise ValueError(f"give {amount_field} or {usage_field}, not both")
+        if usage is not None:
+            return {usage_field: to_report(usage)}
+        return {} if amount is None else {amount_field: self._money(amount, currency)}
+
+    def _amount_or(
+        self, amount: Amount | None, currency: str | None, usage_field: str, usage: Usage | None
+    ) -> dict[str, Any]:
+        if amount is None and usage is None:
+            raise ValueError(f"give amount or {usage_field}")
+        return self._either("amount", amount, usage_field, usage, currency)
+
     def _commit_request(
         self,
         reservation_id: str,
-        amount: Amount,
+        amount: Amount | None,
+        usage: Usage | None,
         final: bool,
         effective_time: datetime | None,
         currency: str | None,
@@ -280,27 +332,29 @@ class LedgerClient:
         return pb.CommitRequest(
             reservation_id=reservation_id,
             idempotency_key=key_or_new(idempotency_key),
-            amount=self._money(amount, currency),
+            **self._amount_or(amount, currency, "usage", usage),
             final=final,
-            effective_time=None if effective_time is None else wire.to_time(effective_time),
+            effective_time=None if effective_time is None else to_time(effective_time),
         )
 
     def _charge_request(
         self,
+        kind: type[ChargeKind],
         account_id: str,
-        amount: Amount,
+        amount: Amount | None,
+        usage: Usage | None,
         call_id: str,
         effective_time: datetime | None,
         labels: Labels | None,
         currency: str | None,
         idempotency_key: str | None,
-    ) -> pb.ChargeRequest:
-        return pb.ChargeRequest(
+    ) -> ChargeKind:
+        return kind(
             account_id=account_id,
             idempotency_key=key_or_new(idempotency_key),
             call_id=call_id,
-            amount=self._money(amount, currency),
-            effective_time=None if effective_time is None else wire.to_time(effective_time),
+            **self._amount_or(amount, currency, "usage", usage),
+            effective_time=None if effective_time is None else to_time(effective_time),
             labels=labels,
         )
 

@@ -10,6 +10,7 @@ from imprest_client.call import DEFAULT_TTL, Call, OnEnding, upkeep
 from imprest_client.client import Amount, Labels
 from imprest_client.durable import DurableClient
 from imprest_client.model import OnExpiry
+from imprest_client.pricing_model import Usage, report_of
 
 
 class CallController(DurableClient):
@@ -19,8 +20,9 @@ class CallController(DurableClient):
     async def call(
         self,
         account_id: str,
-        amount: Amount,
+        amount: Amount | None = None,
         *,
+        estimate: Usage | None = None,
         call_id: str = "",
         min_amount: Amount | None = None,
         step: Amount | None = None,
@@ -36,11 +38,13 @@ class CallController(DurableClient):
 
         Args:
             account_id: Who pays.
-            amount: What to hold at first.
+            amount: What to hold at first; give this or `estimate`.
+            estimate: What the call is expected to use until more is asked for: its price is held, and the prices are
+                kept for the call. Count what it does use with `Call.usage`.
             call_id: Your id of the call.
             min_amount: The least that is still useful to begin with, when `amount` is not available.
-            step: How much credit to hold beyond what is used, as long as there is any; by default `amount`. 0: never
-                ask for more.
+            step: How much credit to hold beyond what is used, as long as there is any; by default `amount`, or the
+                `estimate` again. 0: never ask for more.
             ttl: How long the hold lasts without a heartbeat: then what was reported as used is charged.
             heartbeat: How often the hold is prolonged; by default three times in a ttl.
             on_ending: Called when no more credit is granted; may be a coroutine function.
@@ -53,9 +57,12 @@ class CallController(DurableClient):
             Denied: the credit does not suffice, the account is frozen, …: do not start the call.
             Retryable: nobody knows whether the hold was made. If it was, it frees itself after `ttl`.
         """
+        if estimate is not None:
+            estimate = report_of(estimate)  # it is read more than once
         receipt = await self.reserve(
             account_id,
             amount,
+            estimate=estimate,
             call_id=call_id,
             min_amount=min_amount,
             ttl=ttl,
@@ -64,5 +71,10 @@ class CallController(DurableClient):
             currency=currency,
             idempotency_key=idempotency_key,
         )
-        async with Call(self, receipt, upkeep(ttl, heartbeat, amount if step is None else step, on_ending)) as call:
+        if step is None:
+            step = receipt.reservation.amount if amount is None else amount
+        else:
+            estimate = None
+        kept = upkeep(ttl, heartbeat, step, estimate, on_ending)
+        async with Call(self, receipt, kept, covered=estimate) as call:
             yield call

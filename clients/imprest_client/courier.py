@@ -8,11 +8,15 @@ import logging
 import random
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Concatenate, Final, ParamSpec
+from uuid import uuid4
 
 from google.protobuf.message import Message
 
+from imprest.v1.ledger_service_pb2 import ChargeRequest, CommitRequest
+from imprest.v1.usage_service_pb2 import RecordUsageRequest
+from imprest_client import wire
 from imprest_client.connection import Connection, Method, Reply
 from imprest_client.errors import (
     AmountOutOfRange,
@@ -21,6 +25,7 @@ from imprest_client.errors import (
     ImprestError,
     InvalidArgument,
     NotFound,
+    PriceNotFound,
 )
 from imprest_client.spool import LONGEST_WAIT_S, Spool, SpoolEntry, SpoolState
 
@@ -43,6 +48,13 @@ _LONGEST_PAUSE_S: Final = 15.0
 VERDICTS: Final = (Denied, InvalidArgument, NotFound, IdempotencyKeyReused, AmountOutOfRange)
 """Errors that say no to this very request, for good. All others leave it undecided: an outage, an expired credential or
 a fault of the server may pass, and the same bytes succeed."""
+
+_SPOOLED: Final[Mapping[str, Callable[[], CommitRequest | ChargeRequest | RecordUsageRequest]]] = {
+    wire.COMMIT.path: CommitRequest,
+    wire.CHARGE.path: ChargeRequest,
+    wire.RECORD_USAGE.path: RecordUsageRequest,
+}
+"""What the requests in a spool are."""
 
 
 class Courier:
@@ -100,6 +112,11 @@ class Courier:
             return None  # or it would overtake the one that waits
         try:
             reply = await self._connection.call_bytes(method.path, raw, key=key, timeout_s=timeout_s)
+        except PriceNotFound as error:
+            # What was used is recorded nowhere else, and will have a price one day.
+            await self._note(spool.refuse, entry_id, str(error))
+            error.add_note(f"it is kept in the spool {spool.path} as entry {entry_id}")
+            raise
         except VERDICTS:
             await self._note(spool.discard, entry_id)  # the caller is there to hear it
             raise
@@ -110,6 +127,23 @@ class Courier:
             return None
         await self._note(spool.discard, entry_id)
         return method.reply.FromString(reply)
+
+    async def resend(self, entry_id: int) -> bool:
+        """Have a refused entry sent again, with a new key, for its refusal is kept with the old one."""
+        spool = self.spool
+        if spool is None:
+            return False
+        refused = await asyncio.to_thread(spool.entries, SpoolState.REFUSED)
+        entry = next((entry for entry in refused if entry.entry_id == entry_id), None)
+        if entry is None:
+            return False
+        request = _SPOOLED[entry.method]()
+        request.ParseFromString(entry.request)
+        request.idempotency_key = str(uuid4())
+        raw = request.SerializeToString(deterministic=True)
+        is_renewed = await asyncio.to_thread(spool.renew, entry_id, request.idempotency_key, raw)
+        self.wake()
+        return is_renewed
 
     async def flush(self, timeout_s: float) -> int:
         """Deliver what is in the spool, for at most this long; return how many entries are still pending."""

@@ -11,6 +11,7 @@ from imprest_client.client import Amount, LedgerClient, key_or_new
 from imprest_client.connection import Connection
 from imprest_client.courier import Courier
 from imprest_client.model import CommitReceipt
+from imprest_client.pricing_model import Usage
 from imprest_client.spool import Spool
 
 
@@ -50,24 +51,36 @@ class DurableClient(LedgerClient):
     async def hang_up(
         self,
         reservation_id: str,
-        amount: Amount,
+        amount: Amount | None = None,
         *,
+        usage: Usage | None = None,
         effective_time: datetime | None = None,
         currency: str | None = None,
         idempotency_key: str | None = None,
     ) -> CommitReceipt | None:
-        """Commit for good what a call has cost, and do not lose it: with a spool the commit is on the disk before it is
-        sent, and stays there, through restarts too, until the server has answered.
+        """Commit for good what a call has cost or used, and do not lose it: with a spool the commit is on the disk
+        before it is sent, and stays there, through restarts too, until the server has answered.
+
+        A commit that has no price stays in the spool as refused: see `resend`.
 
         Returns:
             The receipt; None: no answer came in time, and the spool will deliver the commit with the same key.
         """
         key = key_or_new(idempotency_key)
-        request = self._commit_request(reservation_id, amount, True, effective_time, currency, key)
+        request = self._commit_request(reservation_id, amount, usage, True, effective_time, currency, key)
         reply = await self._courier.deliver(
             wire.COMMIT, request, subject=reservation_id, key=key, timeout_s=self._timeout_s
         )
         return None if reply is None else wire.commit_receipt(reply)
+
+    async def resend(self, entry_id: int) -> bool:
+        """Have a refused request in the spool sent again, after what it was refused for has changed, such as a price
+        that was missing. It gets a new key: the refusal is kept with the old one, and nothing was done under it.
+
+        Returns:
+            Whether there is such an entry.
+        """
+        return await self._courier.resend(entry_id)
 
     async def flush(self, timeout_s: float) -> int:
         """Deliver what is in the spool, for at most this long; return how many requests are still waiting there."""

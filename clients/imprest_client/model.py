@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from imprest_client.pricing_model import RatedLine
+
 
 class AccountState(StrEnum):
     """What an account may do."""
@@ -57,6 +59,7 @@ class TransactionKind(StrEnum):
     EXPIRE = "EXPIRE"
     VOID = "VOID"
     CHARGE = "CHARGE"
+    USAGE = "USAGE"
     REFUND = "REFUND"
     ADD_CREDIT = "ADD_CREDIT"
     REVERSE_CREDIT = "REVERSE_CREDIT"
@@ -202,11 +205,15 @@ class RefundAllocation:
 
 @dataclass(frozen=True, slots=True)
 class TransactionRefunds:
-    """A transaction, what later ones gave back of it, and what it gave back of earlier ones; each oldest first."""
+    """A transaction, what later ones gave back of it, and what it gave back of earlier ones; each oldest first.
+
+    `lines` are what it charged, if that was given as usage.
+    """
 
     transaction: Transaction
     refunded_by: tuple[RefundAllocation, ...]
     refund_of: tuple[RefundAllocation, ...]
+    lines: tuple[RatedLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +227,8 @@ class ChargeBreakdown:
     receivable: Decimal
     absorbed: Decimal
     provider_cost: Decimal
+    lines: tuple[RatedLine, ...]
+    """What was given as usage, line by line; empty for an amount."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from imprest.v1 import pricing_service_pb2 as pb
 from imprest.v1.price_pb2 import PriceBook as PriceBookMessage
-from imprest.v1.usage_pb2 import UsageReport as UsageReportMessage
 from imprest_client import pricing_wire as wire
 from imprest_client.client import PAGE_SIZE, LedgerClient, key_or_new
 from imprest_client.pricing_model import (
@@ -26,9 +25,10 @@ from imprest_client.pricing_model import (
     PublishReceipt,
     Quote,
     RateReceipt,
-    UsageLine,
+    Usage,
 )
-from imprest_client.wire import to_time
+from imprest_client.times import to_time
+from imprest_client.usage_wire import to_number, to_report
 
 
 class PricingClient(LedgerClient):
@@ -288,7 +288,7 @@ class PricingClient(LedgerClient):
         request = pb.SetExchangeRateRequest(
             price_book_id=price_book_id,
             currency_code=currency_code,
-            rate=wire.to_number(rate),
+            rate=to_number(rate),
             effective_time=_time(effective_time),
             idempotency_key=key_or_new(idempotency_key),
         )
@@ -298,7 +298,7 @@ class PricingClient(LedgerClient):
 
     async def quote(
         self,
-        lines: Iterable[UsageLine],
+        lines: Usage,
         *,
         account_id: str | None = None,
         price_book_id: str | None = None,
@@ -307,7 +307,7 @@ class PricingClient(LedgerClient):
         """Price usage without posting anything; amounts are rounded up.
 
         Args:
-            lines: The usage.
+            lines: The usage, as lines or a report.
             account_id: Whose prices, and whose month counts; give this or `price_book_id`.
             price_book_id: A SALE book, for an account that has used nothing this month.
             at: The instant whose prices count. Default: now.
@@ -315,7 +315,7 @@ class PricingClient(LedgerClient):
         request = pb.QuoteRequest(
             account_id=account_id,
             price_book_id=price_book_id,
-            usage=UsageReportMessage(lines=[wire.to_usage_line(line) for line in lines]),
+            usage=to_report(lines),
             at=_time(at),
         )
         return wire.quote(await self._call(wire.QUOTE, request))

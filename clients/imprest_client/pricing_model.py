@@ -5,11 +5,12 @@ The comments in `proto/imprest/v1/price.proto` and `usage.proto` define every fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypeAlias
 
 
 class BookSide(StrEnum):
@@ -185,6 +186,25 @@ class UsageLine:
     destination: str = ""
     operation: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """Usage with its times, which decide about its prices, and labels for all its lines."""
+
+    lines: tuple[UsageLine, ...]
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+Usage: TypeAlias = UsageReport | Iterable[UsageLine]
+"""Usage as callers give it: at most 200 lines."""
+
+
+def report_of(usage: Usage) -> UsageReport:
+    """The usage as a report."""
+    return usage if isinstance(usage, UsageReport) else UsageReport(tuple(usage))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ from typing import Final
 
 from google.type.decimal_pb2 import Decimal as DecimalMessage
 
-from imprest.v1 import price_pb2, pricing_service_pb2, usage_pb2
+from imprest.v1 import price_pb2, pricing_service_pb2
 from imprest_client import pricing_model as model
 from imprest_client.connection import Method, Reply
 from imprest_client.money import to_decimal
-from imprest_client.wire import from_time, member
+from imprest_client.times import from_time
+from imprest_client.usage_wire import from_number, rated_line, to_number
+from imprest_client.wire import member
 
 
 def _rpc(name: str, reply: type[Reply]) -> Method[Reply]:
@@ -35,34 +37,12 @@ QUOTE: Final = _rpc("Quote", pricing_service_pb2.QuoteResponse)
 # ── numbers ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def to_number(value: Decimal | int | str) -> DecimalMessage:
-    """A quantity, unit price or rate as a message, exactly. A float is refused: it has been rounded already.
-
-    Raises:
-        TypeError: it is a float.
-        ValueError: it is not a finite number.
-    """
-    if isinstance(value, float):
-        raise TypeError("a number is a Decimal, an int or a str, not a float")
-    try:
-        number = Decimal(value)
-    except ArithmeticError:
-        raise ValueError(f"{value!r} is not a number") from None
-    if not number.is_finite():
-        raise ValueError(f"{value} is not a finite number")
-    return DecimalMessage(value=str(number))
-
-
 def _optional(value: Decimal | None) -> DecimalMessage | None:
     return None if value is None else to_number(value)
 
 
 def _unless_zero(value: Decimal) -> DecimalMessage | None:
     return to_number(value) if value else None
-
-
-def _number(message: DecimalMessage) -> Decimal:
-    return Decimal(message.value or "0")
 
 
 # ── prices ───────────────────────────────────────────────────────────────────────────────────────────
@@ -103,7 +83,7 @@ def price(message: price_pb2.Price) -> model.Price:
     """A price."""
 
     def optional(name: str) -> Decimal | None:
-        return _number(getattr(message, name)) if message.HasField(name) else None
+        return from_number(getattr(message, name)) if message.HasField(name) else None
 
     return model.Price(
         meter=message.meter,
@@ -111,23 +91,23 @@ def price(message: price_pb2.Price) -> model.Price:
         model=message.model,
         destination_prefix=message.destination_prefix,
         charge_model=member(model.ChargeModel, price_pb2.ChargeModel, "CHARGE_MODEL_", message.charge_model),
-        unit_price=_number(message.unit_price),
-        per_quantity=_number(message.per_quantity) if message.HasField("per_quantity") else Decimal(1),
+        unit_price=from_number(message.unit_price),
+        per_quantity=from_number(message.per_quantity) if message.HasField("per_quantity") else Decimal(1),
         tiers=tuple(
             model.PriceTier(
-                up_to=_number(tier.up_to) if tier.HasField("up_to") else None,
-                unit_price=_number(tier.unit_price),
-                flat_fee=_number(tier.flat_fee),
+                up_to=from_number(tier.up_to) if tier.HasField("up_to") else None,
+                unit_price=from_number(tier.unit_price),
+                flat_fee=from_number(tier.flat_fee),
             )
             for tier in message.tiers
         ),
         increment_first=optional("increment_first"),
         increment_next=optional("increment_next"),
-        minimum_quantity=_number(message.minimum_quantity),
-        connect_fee=_number(message.connect_fee),
+        minimum_quantity=from_number(message.minimum_quantity),
+        connect_fee=from_number(message.connect_fee),
         minimum_charge=optional("minimum_charge"),
         maximum_charge=optional("maximum_charge"),
-        free_quantity=_number(message.free_quantity),
+        free_quantity=from_number(message.free_quantity),
         margin_percent=optional("margin_percent"),
         markup=optional("markup"),
         source=message.source,
@@ -240,54 +220,12 @@ def rate_receipt(reply: pricing_service_pb2.SetExchangeRateResponse) -> model.Ra
     """The reply of SetExchangeRate."""
     message = reply.exchange_rate
     rate = model.ExchangeRate(
-        message.price_book_id, message.currency_code, _number(message.rate), from_time(message.effective_time)
+        message.price_book_id, message.currency_code, from_number(message.rate), from_time(message.effective_time)
     )
     return model.RateReceipt(rate, reply.replayed)
 
 
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def to_usage_line(line: model.UsageLine) -> usage_pb2.UsageLine:
-    """A usage line as a message."""
-    return usage_pb2.UsageLine(
-        line_id=line.line_id,
-        meter=line.meter,
-        provider=line.provider,
-        model=line.model,
-        quantity=to_number(line.quantity),
-        destination=line.destination,
-        operation=line.operation,
-        labels=line.labels,
-    )
-
-
-def _usage_line(message: usage_pb2.UsageLine) -> model.UsageLine:
-    return model.UsageLine(
-        line_id=message.line_id,
-        meter=message.meter,
-        provider=message.provider,
-        model=message.model,
-        quantity=_number(message.quantity),
-        destination=message.destination,
-        operation=message.operation,
-        labels=dict(message.labels),
-    )
-
-
-def rated_line(message: usage_pb2.RatedLine) -> model.RatedLine:
-    """A usage line with its price and cost."""
-    return model.RatedLine(
-        line=_usage_line(message.line),
-        price=to_decimal(message.price),
-        cost=to_decimal(message.cost),
-        exact_price=_number(message.exact_price),
-        exact_cost=_number(message.exact_cost),
-        price_version=message.price_version,
-        cost_version=message.cost_version,
-        match=message.match,
-        duplicate=message.duplicate,
-    )
 
 
 def quote(reply: pricing_service_pb2.QuoteResponse) -> model.Quote:
@@ -297,13 +235,13 @@ def quote(reply: pricing_service_pb2.QuoteResponse) -> model.Quote:
         price=to_decimal(reply.price),
         cost=to_decimal(reply.cost),
         margin=to_decimal(reply.margin),
-        margin_percent=_number(reply.margin_percent) if reply.HasField("margin_percent") else None,
+        margin_percent=from_number(reply.margin_percent) if reply.HasField("margin_percent") else None,
         lines=tuple(rated_line(message) for message in reply.lines),
         allocations=tuple(
             model.Allocation(
                 meter=message.meter,
                 cost=to_decimal(message.cost),
-                exact_cost=_number(message.exact_cost),
+                exact_cost=from_number(message.exact_cost),
                 cost_version=message.cost_version,
                 match=message.match,
             )

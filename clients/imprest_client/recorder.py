@@ -12,16 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
-from imprest.v1.ledger_service_pb2 import ChargeRequest
+from imprest.v1.ledger_service_pb2 import ChargeRequest, ChargeResponse
+from imprest.v1.usage_service_pb2 import RecordUsageRequest, RecordUsageResponse
 from imprest_client import wire
 from imprest_client.client import Amount, Labels, key_or_new
+from imprest_client.connection import Method
 from imprest_client.courier import DIRECT_S, VERDICTS
 from imprest_client.durable import DurableClient
 from imprest_client.errors import ImprestError
 from imprest_client.money import to_decimal
+from imprest_client.pricing_model import Usage, UsageReport
 from imprest_client.spool import LONGEST_WAIT_S, Spool
+from imprest_client.usage_wire import usage_report
 
 log = logging.getLogger(__name__)
 
@@ -32,20 +36,31 @@ _WIDTH: Final = 16
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 
+_Request: TypeAlias = ChargeRequest | RecordUsageRequest
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedCharge:
     """A charge that the ledger does not have, and why: refused with `error`, or, with None, not answered in time.
 
-    `AgentClient.charge` with the same arguments and the same key posts it without danger of doing so twice.
+    `AgentClient.charge` (or `record_usage`, if it was) with the same arguments and the same key posts it without danger
+    of doing so twice; after a refusal use a new key.
     """
 
     account_id: str
-    amount: Decimal
+    amount: Decimal | None
+    """None: it was given as usage."""
     currency_code: str
+    usage: UsageReport | None
     call_id: str
     idempotency_key: str
     error: ImprestError | None
+
+    def __str__(self) -> str:
+        what = f"{self.amount} {self.currency_code}"
+        if self.usage is not None:
+            what = ", ".join(f"{line.quantity} {line.meter}" for line in self.usage.lines) or "no usage"
+        return f"{what} of {self.account_id}, key {self.idempotency_key}: {self.error or 'not answered'}"
 
 
 class UndeliveredUsage(Exception):
@@ -58,14 +73,11 @@ class UndeliveredUsage(Exception):
     def __str__(self) -> str:
         totals: Counter[str] = Counter()
         for charge in self.charges:
-            totals[charge.currency_code] += charge.amount  # type: ignore[assignment]  # a Counter can count money
-        total = ", ".join(f"{amount} {currency}" for currency, amount in totals.items())
-        lines = (
-            f"{charge.amount} {charge.currency_code} of {charge.account_id}, key {charge.idempotency_key}: "
-            f"{charge.error or 'not answered'}"
-            for charge in self.charges
-        )
-        return "\n  ".join([f"{len(self.charges)} recorded charges were not delivered, {total} in total:", *lines])
+            if charge.amount is not None:
+                totals[charge.currency_code] += charge.amount  # type: ignore[assignment]  # a Counter can count money
+        total = "".join(f", {amount} {currency}" for currency, amount in totals.items())
+        title = f"{len(self.charges)} recorded charges were not delivered{total}{' in total' if total else ''}:"
+        return "\n  ".join([title, *map(str, self.charges)])
 
 
 class RecorderFull(Exception):
@@ -89,8 +101,8 @@ class UsageRecorder:
         self._spool = client._courier.spool
         self._capacity = capacity
         self._exit_timeout_s = exit_timeout_s
-        self._buffer: deque[ChargeRequest] = deque()
-        self._under_way: dict[int, ChargeRequest] = {}  # by id(): two may be equal
+        self._buffer: deque[_Request] = deque()
+        self._under_way: dict[int, _Request] = {}  # by id(): two may be equal
         self._refused: list[RecordedCharge] = []
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -129,15 +141,18 @@ class UsageRecorder:
     def charge(
         self,
         account_id: str,
-        amount: Amount,
+        amount: Amount | None = None,
         *,
+        usage: Usage | None = None,
         call_id: str = "",
         effective_time: datetime | None = None,
         labels: Labels | None = None,
         currency: str | None = None,
         idempotency_key: str | None = None,
     ) -> str:
-        """Take a charge and return its idempotency key, without waiting for the server.
+        """Take a charge, of an amount or of usage, and return its idempotency key, without waiting for the server.
+
+        The server may refuse it, for the credit does not suffice: `record_usage` posts what has happened anyway.
 
         When the buffer is full it goes to the spool's file instead, which takes a few milliseconds.
 
@@ -145,7 +160,33 @@ class UsageRecorder:
             RecorderFull: the buffer is full, and there is no spool.
         """
         key = key_or_new(idempotency_key)
-        request = self._client._charge_request(account_id, amount, call_id, effective_time, labels, currency, key)
+        return self._take(
+            self._client._charge_request(
+                ChargeRequest, account_id, amount, usage, call_id, effective_time, labels, currency, key
+            )
+        )
+
+    def record_usage(
+        self,
+        account_id: str,
+        amount: Amount | None = None,
+        *,
+        usage: Usage | None = None,
+        call_id: str = "",
+        effective_time: datetime | None = None,
+        labels: Labels | None = None,
+        currency: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> str:
+        """The same for what has happened already: it is charged whatever the funds, and owed if they do not suffice."""
+        key = key_or_new(idempotency_key)
+        return self._take(
+            self._client._charge_request(
+                RecordUsageRequest, account_id, amount, usage, call_id, effective_time, labels, currency, key
+            )
+        )
+
+    def _take(self, request: _Request) -> str:
         if self.pending_count < self._capacity:
             self._buffer.append(request)
             self._idle.clear()
@@ -155,7 +196,7 @@ class UsageRecorder:
             self._courier.wake()
         else:
             raise RecorderFull(f"{self._capacity} charges are waiting for the server")
-        return key
+        return request.idempotency_key
 
     async def flush(self, timeout_s: float) -> int:
         """Wait until everything was answered or is in the spool, for at most this long; return how much is not."""
@@ -185,10 +226,10 @@ class UsageRecorder:
             else:
                 pause_s = _FIRST_PAUSE_S
 
-    async def _send(self, request: ChargeRequest) -> None:
+    async def _send(self, request: _Request) -> None:
         """Send a charge. It stays under way if it has to be sent again."""
         try:
-            await self._connection.call(wire.CHARGE, request, timeout_s=min(DIRECT_S, self._connection.timeout_s))
+            await self._connection.call(_method(request), request, timeout_s=min(DIRECT_S, self._connection.timeout_s))
         except VERDICTS as error:
             log.error("refused: charge %s of account %s (%s)", request.idempotency_key, request.account_id, error)
             if not await self._try_to_keep(request, error):
@@ -199,7 +240,7 @@ class UsageRecorder:
             log.warning("kept in the spool: a charge of account %s (%s)", request.account_id, error)
         self._under_way.pop(id(request), None)
 
-    async def _try_to_keep(self, request: ChargeRequest, refusal: ImprestError | None = None) -> bool:
+    async def _try_to_keep(self, request: _Request, refusal: ImprestError | None = None) -> bool:
         if self._spool is None:
             return False
         try:
@@ -211,15 +252,26 @@ class UsageRecorder:
         return True
 
     @staticmethod
-    def _keep(spool: Spool, request: ChargeRequest, refusal: ImprestError | None = None) -> None:
+    def _keep(spool: Spool, request: _Request, refusal: ImprestError | None = None) -> None:
         """Write a charge into the spool. It waits for no other entry: charges are independent of each other."""
-        key, raw = request.idempotency_key, request.SerializeToString(deterministic=True)
-        entry_id, _ = spool.add(f"charge {key}", wire.CHARGE.path, key, raw, 0 if refusal is None else LONGEST_WAIT_S)
+        key, path, raw = request.idempotency_key, _method(request).path, request.SerializeToString(deterministic=True)
+        entry_id, _ = spool.add(f"charge {key}", path, key, raw, 0 if refusal is None else LONGEST_WAIT_S)
         if refusal is not None:
             spool.refuse(entry_id, str(refusal))
 
 
-def _recorded(request: ChargeRequest, error: ImprestError | None) -> RecordedCharge:
-    amount = to_decimal(request.amount)
-    currency = request.amount.currency_code
-    return RecordedCharge(request.account_id, amount, currency, request.call_id, request.idempotency_key, error)
+def _method(request: _Request) -> Method[ChargeResponse] | Method[RecordUsageResponse]:
+    return wire.CHARGE if isinstance(request, ChargeRequest) else wire.RECORD_USAGE
+
+
+def _recorded(request: _Request, error: ImprestError | None) -> RecordedCharge:
+    is_usage = request.HasField("usage")
+    return RecordedCharge(
+        account_id=request.account_id,
+        amount=None if is_usage else to_decimal(request.amount),
+        currency_code=request.amount.currency_code,
+        usage=usage_report(request.usage) if is_usage else None,
+        call_id=request.call_id,
+        idempotency_key=request.idempotency_key,
+        error=error,
+    )

@@ -150,6 +150,16 @@ class Spool:
             cursor.execute("UPDATE entries SET state = 'PENDING', not_before_s = 0 WHERE entry_id = ?", (entry_id,))
             return cursor.rowcount == 1
 
+    def renew(self, entry_id: int, idempotency_key: str, request: bytes) -> bool:
+        """Have a refused entry sent again as a new request. False: there is no such entry, or it is not refused."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "UPDATE entries SET state = 'PENDING', not_before_s = 0, idempotency_key = ?, request = ?"
+                " WHERE entry_id = ? AND state = 'REFUSED'",
+                (idempotency_key, request, entry_id),
+            )
+            return cursor.rowcount == 1
+
     def discard(self, entry_id: int) -> bool:
         """Delete an entry: it was delivered, or is given up for good. False: there is no such entry."""
         with self._transaction() as cursor:

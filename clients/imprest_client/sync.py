@@ -19,12 +19,14 @@ import imprest_client.call as aio_call
 import imprest_client.client as aio
 import imprest_client.controller as aio_controller
 import imprest_client.durable as aio_durable
+import imprest_client.metering as aio_metering
 import imprest_client.pricing as aio_pricing
 import imprest_client.recorder as aio_recorder
 from imprest_client.blocking import LOOP, Facade, blocking, doing, entering, iterating
 from imprest_client.call import Ending
 from imprest_client.connection import Connection
 from imprest_client.model import Balance, CommitReceipt, PastBalance, Reservation
+from imprest_client.pricing_model import UsageLine
 from imprest_client.spool import Spool
 
 
@@ -61,6 +63,7 @@ class LedgerClient(Facade):
     commit = blocking(aio.LedgerClient.commit)
     void = blocking(aio.LedgerClient.void)
     charge = blocking(aio.LedgerClient.charge)
+    record_usage = blocking(aio.LedgerClient.record_usage)
     refund = blocking(aio.LedgerClient.refund)
     get_reservation = blocking(aio.LedgerClient.get_reservation)
     list_reservations = iterating(aio.LedgerClient.list_reservations)
@@ -131,6 +134,23 @@ class PricingClient(LedgerClient):
 # ── calls ────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class UsageCounter(Facade):
+    """`imprest_client.UsageCounter`, blocking, though it never waits for the server."""
+
+    _inner: aio_metering.UsageCounter
+
+    def __init__(self, inner: aio_metering.UsageCounter) -> None:
+        """Stand in front of a counter."""
+        self._inner = inner
+
+    @property
+    def lines(self) -> tuple[UsageLine, ...]:
+        """The counts as usage lines."""
+        return LOOP.do(lambda: self._inner.lines)
+
+    add = doing(aio_metering.UsageCounter.add)
+
+
 class Call(Facade):
     """`imprest_client.Call`, blocking. An `on_ending` is called in a thread of its own."""
 
@@ -139,6 +159,7 @@ class Call(Facade):
     def __init__(self, inner: aio_call.Call) -> None:
         """Stand in front of a call."""
         self._inner = inner
+        self.usage = UsageCounter(inner.usage)
 
     @property
     def reservation(self) -> Reservation:
@@ -162,7 +183,7 @@ class Call(Facade):
 
     @property
     def used_so_far(self) -> Decimal:
-        """What the call has cost as far as was reported, with all decimals."""
+        """What the call has cost as far as was reported, with all decimals; of usage, as the server last priced it."""
         return self._inner.used_so_far
 
     @property
@@ -192,6 +213,7 @@ class UsageRecorder(Facade):
         return self._inner.pending_count
 
     charge = doing(aio_recorder.UsageRecorder.charge)
+    record_usage = doing(aio_recorder.UsageRecorder.record_usage)
     flush = blocking(aio_recorder.UsageRecorder.flush)
 
 
@@ -207,6 +229,7 @@ class DurableClient(LedgerClient):
         self._inner = aio_durable.DurableClient(target, currency=currency, spool=spool)
 
     hang_up = blocking(aio_durable.DurableClient.hang_up)
+    resend = blocking(aio_durable.DurableClient.resend)
     flush = blocking(aio_durable.DurableClient.flush)
 
 

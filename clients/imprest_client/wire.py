@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from imprest.v1 import (
@@ -20,13 +18,13 @@ from imprest.v1 import (
     reservation_pb2,
     transaction_pb2,
     trial_balance_pb2,
+    usage_service_pb2,
 )
 from imprest_client import model
 from imprest_client.connection import Method, Reply
 from imprest_client.money import to_decimal
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
+from imprest_client.times import from_duration, from_time
+from imprest_client.usage_wire import rated_line
 
 # ── RPCs ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -66,34 +64,12 @@ REFUND: Final = _ledger_rpc("Refund", ledger_service_pb2.RefundResponse)
 GET_RESERVATION: Final = _ledger_rpc("GetReservation", ledger_service_pb2.GetReservationResponse)
 LIST_RESERVATIONS: Final = _ledger_rpc("ListReservations", ledger_service_pb2.ListReservationsResponse)
 
+RECORD_USAGE: Final = Method("/imprest.v1.UsageService/RecordUsage", usage_service_pb2.RecordUsageResponse)
+
 
 # ── single values ────────────────────────────────────────────────────────────────────────────────────
 
 E = TypeVar("E", bound=StrEnum)
-
-
-def to_time(instant: datetime) -> Timestamp:
-    """An aware datetime as a message.
-
-    Raises:
-        ValueError: it has no time zone, so nobody knows which instant it is.
-    """
-    if instant.tzinfo is None:
-        raise ValueError(f"{instant} has no time zone")
-    since = instant - _EPOCH
-    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
-
-
-def to_duration(length: timedelta) -> Duration:
-    """A length of time as a message."""
-    message = Duration()
-    message.FromTimedelta(length)
-    return message
-
-
-def from_time(message: Timestamp) -> datetime:
-    """A message as an aware datetime, to the microsecond."""
-    return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
 
 
 def member(kind: type[E], proto: Any, prefix: str, number: Any) -> E:
@@ -221,9 +197,12 @@ def _allocations(
 
 
 def transaction_refunds(reply: account_service_pb2.GetTransactionResponse) -> model.TransactionRefunds:
-    """A transaction and the refunds it has a part in."""
+    """A transaction, the refunds it has a part in, and the usage it charged."""
     return model.TransactionRefunds(
-        transaction(reply.transaction), _allocations(reply.refunded_by), _allocations(reply.refund_of)
+        transaction(reply.transaction),
+        _allocations(reply.refunded_by),
+        _allocations(reply.refund_of),
+        tuple(rated_line(line) for line in reply.lines),
     )
 
 
@@ -236,6 +215,7 @@ def _charge(message: charge_pb2.ChargeBreakdown) -> model.ChargeBreakdown:
         receivable=to_decimal(message.receivable),
         absorbed=to_decimal(message.absorbed),
         provider_cost=to_decimal(message.provider_cost),
+        lines=tuple(rated_line(line) for line in message.lines),
     )
 
 
@@ -290,9 +270,7 @@ def transfer_receipt(reply: account_service_pb2.TransferResponse) -> model.Trans
 
 def reserve_receipt(reply: ledger_service_pb2.ReserveResponse) -> model.HoldReceipt:
     """The reply of Reserve."""
-    return model.HoldReceipt(
-        reservation(reply.reservation), balance(reply.balance), reply.final_unit, "", None, reply.replayed
-    )
+    return _hold_receipt(reply, "")
 
 
 def extend_receipt(reply: ledger_service_pb2.ExtendResponse) -> model.HoldReceipt:
@@ -303,8 +281,21 @@ def extend_receipt(reply: ledger_service_pb2.ExtendResponse) -> model.HoldReceip
             reason = errors_pb2.ErrorReason.Name(reply.denial_reason).removeprefix("ERROR_REASON_")
         except ValueError:  # of a later release
             reason = "UNKNOWN"
+    return _hold_receipt(reply, reason)
+
+
+def _hold_receipt(
+    reply: ledger_service_pb2.ReserveResponse | ledger_service_pb2.ExtendResponse, denial_reason: str
+) -> model.HoldReceipt:
     return model.HoldReceipt(
-        reservation(reply.reservation), balance(reply.balance), reply.final_unit, reason, None, reply.replayed
+        reservation=reservation(reply.reservation),
+        balance=balance(reply.balance),
+        final_unit=reply.final_unit,
+        denial_reason=denial_reason,
+        affordable_duration=(
+            from_duration(reply.affordable_duration) if reply.HasField("affordable_duration") else None
+        ),
+        replayed=reply.replayed,
     )
 
 
@@ -325,8 +316,10 @@ def void_receipt(reply: ledger_service_pb2.VoidResponse) -> model.VoidReceipt:
     return model.VoidReceipt(reservation(reply.reservation), balance(reply.balance), reply.replayed)
 
 
-def charge_receipt(reply: ledger_service_pb2.ChargeResponse) -> model.ChargeReceipt:
-    """The reply of Charge."""
+def charge_receipt(
+    reply: ledger_service_pb2.ChargeResponse | usage_service_pb2.RecordUsageResponse,
+) -> model.ChargeReceipt:
+    """The reply of Charge and RecordUsage."""
     return model.ChargeReceipt(balance(reply.balance), _charge(reply.charge), reply.transaction_id, reply.replayed)
 
 

@@ -38,6 +38,8 @@ class Customer:
     """False: an old telephone system that reserves once and never asks for more."""
     freeze: tuple[float, float] | None = None
     top_up: tuple[float, Decimal] | None = None
+    budget: Decimal | None = None
+    """What it means to spend in a month: whoever watches is told when most of it is gone."""
 
     def account(self, account_id: str) -> Account:
         """The account to create."""
@@ -56,7 +58,8 @@ class Customer:
 _CUSTOMERS = (
     # Ordinary prepaid customers.
     Customer("northwind-dental", credit=Decimal(120)),
-    Customer("harbor-realty", credit=Decimal(250)),
+    # Has a budget, which it spends.
+    Customer("harbor-realty", credit=Decimal(250), budget=Decimal("1.50")),
     Customer("lakeside-clinic", "EUR", credit=Decimal(120)),
     # Runs out at noon, and buys more in the afternoon.
     Customer("bluebird-taxi", credit=Decimal("9.50"), top_up=(0.7, Decimal(20))),

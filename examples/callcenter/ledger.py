@@ -13,6 +13,8 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from imprest.v1.account_service_pb2_grpc import AccountServiceStub
+from imprest.v1.budget_service_pb2 import BudgetAlertsRequest
+from imprest.v1.budget_service_pb2_grpc import BudgetServiceStub
 from imprest.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from imprest.v1.pricing_service_pb2_grpc import PricingServiceStub
 from imprest_client.errors import ErrorDetails, details_of
@@ -49,7 +51,10 @@ class Ledger:
         options = [("grpc.use_local_subchannel_pool", 1)]
         self._channels = [grpc.aio.insecure_channel(target, options) for _ in range(connections)]
         self._stubs = itertools.cycle(
-            [(LedgerServiceStub(c), AccountServiceStub(c), PricingServiceStub(c)) for c in self._channels]
+            [
+                (LedgerServiceStub(c), AccountServiceStub(c), PricingServiceStub(c), BudgetServiceStub(c))
+                for c in self._channels
+            ]
         )
         self.latencies_s: dict[str, list[float]] = defaultdict(list)
         self.retry_count = 0
@@ -103,6 +108,10 @@ class Ledger:
                 self.latencies_s[rpc].append(time.perf_counter() - started)
             await asyncio.sleep(details.retry_after_s or 0.1 * attempt)
         raise AssertionError("the last attempt returns or raises")
+
+    def subscribe(self, request: BudgetAlertsRequest) -> grpc.aio.UnaryStreamCall:
+        """The stream of alerts, without end."""
+        return BudgetServiceStub(self._channels[0]).BudgetAlerts(request)
 
     async def send_twice(self, rpc: str, request: Message) -> Any:
         """Send a request twice at the same time, as after a timeout. One is decided, the other must be its replay.

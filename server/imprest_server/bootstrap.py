@@ -11,8 +11,17 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TypedDict
 
+from imprest_server.budgets.channels.network import Gate, parse_networks
+from imprest_server.budgets.channels.sealing import Sealer
+from imprest_server.budgets.channels.send import Relay
+from imprest_server.budgets.channels.service import ChannelAdmin
+from imprest_server.budgets.hub import AlertHub
+from imprest_server.budgets.queries import BudgetQueries
+from imprest_server.budgets.service import BudgetAdmin
+from imprest_server.budgets.store import transaction
 from imprest_server.config import Settings, SettingsError
 from imprest_server.core.ids import AccountId, AccountKey, TenantId
 from imprest_server.db import pool
@@ -22,6 +31,8 @@ from imprest_server.db.embedded import EmbeddedPostgres, has_cluster, running_ds
 from imprest_server.db.errors import DataDirError, UnsafeDatabaseError
 from imprest_server.db.safety import refuse_unsafe
 from imprest_server.garbage import collect_seldom
+from imprest_server.jobs.charge_subscriptions import ChargeSubscriptions
+from imprest_server.jobs.deliver_alerts import DeliverAlerts
 from imprest_server.jobs.expire_holds import ExpireHolds
 from imprest_server.jobs.repeat import repeat
 from imprest_server.ledger.operations import ExpireDue
@@ -29,13 +40,20 @@ from imprest_server.ledger.queries import Queries
 from imprest_server.ledger.store import Connection
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.engine import Engine
+from imprest_server.posting.rerates import Rerates
 from imprest_server.pricing.cache import PriceCache
+from imprest_server.pricing.meters import METERS
+from imprest_server.pricing.plans import PlanQueries
 from imprest_server.pricing.queries import PriceQueries
 from imprest_server.pricing.quotes import Quotes
 from imprest_server.pricing.service import PriceAdmin
+from imprest_server.transport.budget_service import BudgetService
 from imprest_server.transport.identity import TENANT
 from imprest_server.transport.pricing_service import PricingService
 from imprest_server.transport.server import Server
+
+#: How often alerts that are too old are looked for.
+PRUNE_INTERVAL_S = 3600.0
 
 
 class Timeouts(TypedDict):
@@ -123,7 +141,7 @@ def prepare_database(settings: Settings, database: Database) -> None:
 async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncIterator[str]:
     """A server on a prepared database, from ready to stopped; gives the address it listens on.
 
-    `sweep`: run the sweeper here, too.
+    `sweep`: run the jobs here that one worker does for all. Each delivers alerts.
 
     Raises:
         StartupError: the database is unsafe or cannot be reached, or the address is taken.
@@ -145,6 +163,9 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
     async def due_accounts(limit: int) -> list[AccountKey]:
         return await queries.due_accounts([TENANT], limit)
 
+    def wake(tenant_id: TenantId) -> None:
+        hub.wake(tenant_id)
+
     async with AsyncExitStack() as stack:
         prices = PriceCache()
         engine = Engine(
@@ -154,20 +175,43 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
             queue_max=settings.queue_max,
             silence_s=(settings.statement_timeout_ms + settings.lock_timeout_ms) / 1000 + 1,
             prices=prices,
+            wake=wake,
         )
         with pool.reachable():
             await engine.start()
         stack.push_async_callback(engine.stop)
         connections = await stack.enter_async_context(pool.read_pool(dsn, **_timeouts(settings)))
         queries = Queries(connections, expire_due)
-        pricing = PricingService(
-            PriceAdmin(connections, prices), PriceQueries(connections), Quotes(connections, prices)
-        )
+        price_admin = PriceAdmin(connections, prices)
+        plans = PlanQueries(connections)
+        bulk = partial(engine.submit, bulk=True)
+        rerates = Rerates(connections, prices, price_admin, queries, bulk)
+        quotes = Quotes(connections, prices)
+        pricing = PricingService(price_admin, PriceQueries(connections), quotes, rerates, plans)
+        alerts = BudgetQueries(connections)
+        hub = AlertHub(alerts)
+        admin = BudgetAdmin(connections, METERS.keys(), hub.wake)
         if sweep:
             sweeper = ExpireHolds(due_accounts, engine.submit)
             sweeping = repeat("expire_holds", sweeper.run_once, settings.sweep_interval_ms / 1000)
             await stack.enter_async_context(_in_background(sweeping))
-        server = Server(engine, queries, pricing, share_port=settings.workers > 1)
+            charger = ChargeSubscriptions(TENANT, partial(plans.due, TENANT), partial(plans.set_next, TENANT), bulk)
+            charging = repeat("charge_subscriptions", charger.run_once, settings.sweep_interval_ms / 1000)
+            await stack.enter_async_context(_in_background(charging))
+
+            async def prune_alerts() -> bool:
+                return await admin.prune_alerts(TENANT, timedelta(days=settings.alert_retention_days))
+
+            await stack.enter_async_context(_in_background(repeat("prune_alerts", prune_alerts, PRUNE_INTERVAL_S)))
+        sealer = Sealer.of(settings.secrets_key.get_secret_value()) if settings.secrets_key else None
+        gate = Gate(parse_networks(settings.webhook_allowed_networks))
+        channels = ChannelAdmin(connections, gate, _relay(settings), sealer)
+        deliverer = DeliverAlerts(partial(transaction, connections), channels.sender.send, [TENANT])
+        await stack.enter_async_context(deliverer.tries_end())
+        delivering = repeat("deliver_alerts", deliverer.run_once, settings.delivery_interval_ms / 1000)
+        await stack.enter_async_context(_in_background(delivering))
+        budgets = BudgetService(admin, alerts, hub, channels)
+        server = Server(engine, queries, pricing, budgets, hub, share_port=settings.workers > 1)
         stack.push_async_callback(server.stop)
         collect_seldom()
         yield await server.start(settings.listen)
@@ -185,10 +229,24 @@ async def _in_background(work: Coroutine[object, object, object]) -> AsyncIterat
             await task
 
 
+def _relay(settings: Settings) -> Relay | None:
+    if not settings.smtp_host:
+        return None
+    return Relay(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        sender=settings.smtp_sender,
+        username=settings.smtp_username,
+        password=settings.smtp_password.get_secret_value(),
+        security=settings.smtp_security,
+    )
+
+
 def _terms(settings: Settings) -> Terms:
     return Terms(
         default_ttl=timedelta(seconds=settings.default_hold_ttl_s),
         late_commit_window=timedelta(seconds=settings.late_commit_window_s),
+        low_balance_cooldown=timedelta(seconds=settings.low_balance_cooldown_s),
     )
 
 

@@ -19,6 +19,7 @@ from imprest_server.db import migrations
 from imprest_server.db.errors import EmbeddedPostgresError, StartupError
 from imprest_server.ledger.verify import run_verify
 from imprest_server.logs import configure_logging
+from imprest_server.posting.audit import differences
 from imprest_server.supervisor import supervised
 
 #: How often, in seconds, a server looks whether its embedded Postgres is still there.
@@ -148,7 +149,8 @@ def verify(
     after: Annotated[str, typer.Option(help="Go on after the checkpoint that an interrupted run named.")] = "",
     all_differences: Annotated[bool, typer.Option("--all", help="Report all differences, not just the first.")] = False,
 ) -> None:
-    """Recompute every balance, sequence and hash from the journal, beside a running server; exit 1 on a difference."""
+    """Recompute every balance, budget, sequence and hash from the journal, beside a running server; exit 1 on a
+    difference."""
     settings = load_settings(data_dir=data_dir, database_url=database_url)
     with bootstrap.open_database_beside_server(settings) as database:
         print(f"verifying {database.description}", flush=True)
@@ -159,6 +161,7 @@ def verify(
             account_id=account,
             after=after,
             all_differences=all_differences,
+            beside=differences,
         )
     sys.exit(status)
 

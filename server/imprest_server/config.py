@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from imprest_server.budgets.channels.network import parse_networks
+from imprest_server.budgets.channels.sealing import Sealer
 from imprest_server.db.errors import StartupError
 
 _ENV_PREFIX = "IMPREST_"
@@ -54,6 +56,16 @@ def _not_empty(url: SecretStr) -> SecretStr:
     return url
 
 
+def _sealing_key(key: SecretStr) -> SecretStr:
+    Sealer.of(key.get_secret_value())
+    return key
+
+
+def _networks(text: str) -> str:
+    parse_networks(text)
+    return text
+
+
 class Settings(BaseSettings):
     """All that can be set. Durations carry their unit in the name."""
 
@@ -87,6 +99,26 @@ class Settings(BaseSettings):
     """How long a hold lasts when Reserve names no ttl."""
     late_commit_window_s: int = Field(default=7 * 86_400, ge=0)
     """How long after its expiry a hold can still be committed, inclusive."""
+    low_balance_cooldown_s: int = Field(default=3_600, ge=0)
+    """How long there is no second alert that an account's balance is low."""
+
+    secrets_key: Annotated[SecretStr, AfterValidator(_sealing_key)] | None = None
+    """What secrets of channels are sealed with: 32 random bytes in base64. Absent: no webhooks, no Slack."""
+    webhook_allowed_networks: Annotated[str, AfterValidator(_networks)] = ""
+    """Networks (CIDR, separated by commas) beside the public addresses that alerts may be posted to, also by http."""
+    delivery_interval_ms: int = Field(default=1_000, ge=10)
+    """How often each worker looks for alerts to deliver."""
+    smtp_host: str = ""
+    """The relay that email goes through. Absent: no email."""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_sender: str = "imprest@localhost"
+    """The address that email comes from."""
+
+    alert_retention_days: int = Field(default=90, ge=1, le=3650)
+    """How long alerts are kept; a resume token from before is too old."""
 
 
 def load_settings(**options: object) -> Settings:

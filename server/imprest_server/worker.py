@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 import uvloop
+from pydantic import SecretStr
 
 from imprest_server import bootstrap
 from imprest_server.config import Settings
@@ -41,7 +42,10 @@ log = structlog.get_logger(__name__)
 
 def orders(settings: Settings, dsn: str) -> bytes:
     """Return what a worker has to know, as the first line of its standard input."""
-    known = settings.model_dump(mode="json", exclude={"database_url", "owner_database_url"})
+    urls = {"database_url", "owner_database_url"}
+    known = settings.model_dump(mode="json", exclude=urls)
+    secrets = {name: value.get_secret_value() for name, value in settings if isinstance(value, SecretStr)}
+    known |= {name: value for name, value in secrets.items() if name not in urls}  # the dump has asterisks
     return json.dumps({"dsn": dsn, "settings": known}).encode() + b"\n"
 
 

@@ -27,6 +27,8 @@ def test_the_demo_ends_with_books_that_are_right() -> None:
     assert demo.stdout.splitlines()[-1] == "verify: OK"
     assert "150 calls" in demo.stdout
     assert "books of 12 accounts agree" in demo.stdout
+    alerts = [line for line in demo.stdout.splitlines() if line.startswith("alert ")]
+    assert [line.partition(" has reached ")[2].partition(" of ")[0] for line in alerts] == ["80 %", "95 %", "100 %"]
     assert demo.stderr == ""
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.command import serving
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ("controller", "agent", "admin")
+NAMES = ("admin", "controller", "agent")  # the admin publishes the prices
 
 
 def run(name: str, target: str) -> subprocess.CompletedProcess[str]:

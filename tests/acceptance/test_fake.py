@@ -12,9 +12,13 @@ from tests.scenarios.grpc_adapter import GrpcAdapter
 from tests.scenarios.loader import Scenario, load_all
 from tests.scenarios.runner import run_scenario
 from tests.support import clock
+from tests.support.prices import shop_on
 from tests.support.server import running_server
 
-_OF_THE_RUN = {"what", "problem", "id", "account_id", "reservation_id", "target", "external_reference", "expire_time"}
+_OF_THE_RUN = {
+    *("what", "problem", "id", "account_id", "call_id", "reservation_id", "target", "external_reference"),
+    "expire_time",
+}
 _ERRORS: list[ErrorDetails] = []
 
 
@@ -69,7 +73,8 @@ async def heard(scenarios: Sequence[Scenario], adapter: GrpcAdapter) -> list[lis
 async def test_errors_are_those_of_the_server(database: Database) -> None:
     scenarios = chosen()
     clock.install(database.owner_dsn)
-    async with running_server(database) as server, fake_adapter() as fake:
+    async with shop_on(database) as shop, running_server(database) as server, fake_adapter() as fake:
+        await shop.sell_units()
         real = await heard(scenarios, GrpcAdapter(server, database.owner_dsn))
         assert sum(map(len, real)) > 60
         for scenario, expected, got in zip(scenarios, real, await heard(scenarios, fake), strict=True):

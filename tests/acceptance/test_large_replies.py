@@ -6,12 +6,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
+from google.type.decimal_pb2 import Decimal as Quantity
 
 from imprest.v1 import account_service_pb2 as accounts_pb
 from imprest.v1 import ledger_service_pb2 as pb
 from imprest.v1.account_pb2 import Account
+from imprest.v1.usage_pb2 import UsageLine, UsageReport
 from imprest_client.money import to_money
 from tests.conftest import Database
+from tests.scenarios.contract import UNIT_METER
+from tests.support.prices import shop_on
 from tests.support.server import Running, running_server
 
 WIDE = "\N{EARTH GLOBE EUROPE-AFRICA}"  # four bytes
@@ -97,6 +101,24 @@ async def test_pages_of_reservations_and_transactions_too(server: Running) -> No
     request.page_token = posted.next_page_token
     more = await server.accounts.ListTransactions(request)
     assert [t.seq for t in [*posted.transactions, *more.transactions]] == list(range(1, 52))
+
+
+async def test_a_transaction_shows_the_first_of_its_lines(database: Database, server: Running) -> None:
+    async with shop_on(database) as shop:
+        await shop.sell_units()
+    lines = [UsageLine(meter=UNIT_METER, quantity=Quantity(value="0"), labels=LABELS) for _ in range(30)]
+    lines.append(UsageLine(meter=UNIT_METER, quantity=Quantity(value="1")))
+    await server.accounts.AddCredit(
+        accounts_pb.AddCreditRequest(account_id=IDS[0], amount=to_money(3, "USD"), idempotency_key="a")
+    )
+    charged = await server.ledger.Charge(
+        pb.ChargeRequest(account_id=IDS[0], idempotency_key="c", usage=UsageReport(lines=lines))
+    )
+    found = await server.accounts.GetTransaction(
+        accounts_pb.GetTransactionRequest(transaction_id=charged.transaction_id)
+    )
+    assert 0 < len(found.lines) < len(lines)
+    assert list(found.lines) == list(charged.charge.lines[: len(found.lines)])
 
 
 async def test_replies_that_do_not_fit_are_there_for_the_asking(server: Running) -> None:

@@ -22,6 +22,8 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "ERRORS.md").read_text()
 CODES = {
     "INVALID_ARGUMENT": "INVALID_ARGUMENT",
     "OUT_OF_RANGE": "OUT_OF_RANGE",
+    "RESUME_TOKEN_TOO_OLD": "OUT_OF_RANGE",
+    "SLOW_READER": "RESOURCE_EXHAUSTED",
     "NOT_FOUND": "NOT_FOUND",
     "CONFLICT": "ABORTED",
     "DEADLINE_TOO_SHORT": "DEADLINE_EXCEEDED",
@@ -34,6 +36,7 @@ CODES = {
             "ACCOUNT_EXISTS",
             "USAGE_LINE_REUSED",
             "PRICE_BOOK_EXISTS",
+            "CHANNEL_EXISTS",
         ],
         "ALREADY_EXISTS",
     ),
@@ -47,18 +50,21 @@ CODES = {
             "RECEIVABLE_OPEN",
             "CALL_LIMIT_REACHED",
             "CURRENCY_MISMATCH",
+            "BUDGET_EXCEEDED",
+            "CALLS_STOPPED",
             "PRICE_NOT_FOUND",
             "OVERRUN_REJECTED",
             "RESERVATION_COMMITTED",
             "RESERVATION_VOIDED",
             "RESERVATION_EXPIRED",
             "REFUND_EXCEEDS_CAPTURE",
+            "CHANNEL_NOT_CONFIGURED",
         ],
         "FAILED_PRECONDITION",
     ),
 }
 #: In the proto, and sent by later releases only.
-PLANNED = {"BUDGET_EXCEEDED", "UNAUTHENTICATED", "PERMISSION_DENIED"}
+PLANNED = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
 RETRYABLE = {"ABORTED", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "INTERNAL"}
 
 
@@ -141,7 +147,8 @@ def test_the_wire_carries_every_variable(cls: type[ImprestError]) -> None:
     assert all(value in failure.message for value in error.values.values())
     assert "{" not in failure.message
     assert bool(bad_request.field_violations) is (cls is InvalidArgument)
-    assert retry.HasField("retry_delay") is (failure.code is grpc.StatusCode.UNAVAILABLE)
+    waits = failure.code is grpc.StatusCode.UNAVAILABLE or cls is errors.SlowReader
+    assert retry.HasField("retry_delay") is waits
 
 
 def test_a_bad_field_is_named() -> None:

@@ -36,8 +36,9 @@ BATCH_MESSAGES = {"BatchOperation", "BatchResult"}
 MUTATING = [
     m for m in METHODS if m.GetOptions().idempotency_level == MethodOptions.IDEMPOTENT and m.name != "BatchExecute"
 ]
-POSTING = [m for m in MUTATING if m.containing_service.name != "PricingService"]
-"""Those that go through the posting engine. Changes of prices touch no account: no balance, no place in a batch."""
+POSTING = [m for m in MUTATING if m.containing_service.name not in ("PricingService", "BudgetService")]
+"""Those that go through the posting engine. Changes of prices and budgets touch no account: no balance, no place in a
+batch."""
 READING = [m for m in METHODS if m.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS]
 LISTING = [m for m in METHODS if m.name.startswith("List")]
 
@@ -77,8 +78,12 @@ def names(descriptors: Iterable[MethodDescriptor]) -> list[str]:
 
 RPCS = {
     "PricingService": "ListMeters CreatePriceBook GetPriceBook ListPriceBooks ListPriceVersions PublishPrices"
-    " ImportPrices ListPrices AssignPriceBook SetOverride SetExchangeRate Quote",
-    "UsageService": "RecordUsage",
+    " ImportPrices ListPrices AssignPriceBook SetOverride SetExchangeRate Rerate CreatePlan ListPlans"
+    " Subscribe Unsubscribe ListSubscriptions Quote",
+    "UsageService": "RecordUsage TrueUpCost",
+    "BudgetService": "SetBudget GetBudgetStatus ListBudgets DeleteBudget ResumeCalls BudgetAlerts ListAlerts"
+    " AcknowledgeAlert CreateChannel UpdateChannel GetChannel ListChannels DeleteChannel RotateChannelSecret"
+    " TestChannel ListDeliveries ResendDelivery",
     "LedgerService": "Reserve Extend Commit Void Charge Refund GetReservation ListReservations BatchExecute",
     "AccountService": "CreateAccount GetAccount UpdateAccount ListAccounts FreezeAccount UnfreezeAccount"
     " CloseAccount GetBalance AddCredit ReverseCredit GrantCredit Adjust Withdraw Transfer ListTransactions"
@@ -126,6 +131,8 @@ CONTRACT = {
     "RefundRequest": "transaction_id reservation_id idempotency_key amount reason reverse_cost",
     "RefundResponse": "transaction balance refunded_total replayed",
     "RecordUsageRequest": "account_id idempotency_key call_id amount usage effective_time labels",
+    "TrueUpCostRequest": "transaction_id reservation_id idempotency_key cost reason",
+    "TrueUpCostResponse": "transaction balance difference replayed",
     "RecordUsageResponse": "balance charge transaction_id replayed",
     "UsageReport": "lines start_time end_time labels",
     "UsageLine": "line_id meter provider model quantity destination operation labels",
@@ -137,6 +144,16 @@ CONTRACT = {
     "QuoteRequest": "account_id price_book_id usage at",
     "QuoteResponse": "price cost margin margin_percent lines",
     "RatedLine": "line price cost exact_price exact_cost price_version cost_version match",
+}
+
+CONTRACT |= {
+    "Budget": "budget_id tenant account_id label meter_prefix period time_zone limit thresholds",
+    "BudgetThreshold": "percent level action action_label",
+    "BudgetStatus": "budget spent held remaining exhaustion_time period_start period_end fired_thresholds stopped",
+    "BudgetAlertsRequest": "resume_token account_id min_level kinds start_time",
+    "BudgetAlertsResponse": "alert checkpoint resume_token",
+    "Alert": "alert_id sequence kind level account_id budget_id threshold spent held limit balance period_start"
+    " period_end create_time call_ids",
 }
 
 # (message, member) of every oneof; an id in two forms and what later gets a second form must be in one.
@@ -155,6 +172,8 @@ ONEOFS = {
     ("RecordUsageRequest", "usage"),
     ("RefundRequest", "transaction_id"),
     ("RefundRequest", "reservation_id"),
+    ("TrueUpCostRequest", "transaction_id"),
+    ("TrueUpCostRequest", "reservation_id"),
     ("GetTrialBalanceRequest", "account_id"),
     ("Price", "margin_percent"),
     ("Price", "markup"),
@@ -166,6 +185,13 @@ ONEOFS = {
     ("AssignPriceBookRequest", "tenant_default"),
     ("QuoteRequest", "account_id"),
     ("QuoteRequest", "price_book_id"),
+    ("Budget", "tenant"),
+    ("Budget", "account_id"),
+    ("Budget", "label"),
+    ("BudgetAlertsRequest", "resume_token"),
+    ("BudgetAlertsRequest", "start_time"),
+    ("BudgetAlertsResponse", "alert"),
+    ("BudgetAlertsResponse", "checkpoint"),
     ("TrialBalanceLine", "debit_balance"),
     ("TrialBalanceLine", "credit_balance"),
 }
@@ -207,8 +233,10 @@ def test_extend_says_why_it_denied() -> None:
 
 
 def test_every_rpc_says_whether_it_changes_anything() -> None:
-    assert sorted([*names(MUTATING), *names(READING), "BatchExecute"]) == sorted(names(METHODS))
-    assert {name for name in names(METHODS) if name.startswith(("Get", "List", "Quote"))} == set(names(READING))
+    # Each TestChannel sends.
+    assert sorted([*names(MUTATING), *names(READING), "BatchExecute", "TestChannel"]) == sorted(names(METHODS))
+    reading = {name for name in names(METHODS) if name.startswith(("Get", "List", "Quote"))}
+    assert reading | {"BudgetAlerts"} == set(names(READING))
 
 
 def test_no_message_is_shared_between_rpcs() -> None:
@@ -264,21 +292,25 @@ AMOUNTS = words(
     """
     amount min_amount new_total used_so_far captured absorbed wallet held available receivable credit_limit
     max_overrun low_balance_threshold wallet_after charged from_hold from_available provider_cost payment_fee
-    refunded_total debit_balance credit_balance total_debits total_credits price cost margin
+    refunded_total debit_balance credit_balance total_debits total_credits price cost margin spent remaining limit
+    difference price_before price_after cost_before cost_after
     """
 )
+#: A message elsewhere; in an alert all that it knows of the balance is one amount.
+ALSO_MONEY = {"imprest.v1.Alert.balance"}
 
 
 def test_amounts_are_money_and_money_is_an_amount() -> None:
     money = {field.full_name for field in FIELDS if is_of(field, "google.type.Money")}
-    assert money == {field.full_name for field in FIELDS if field.name in AMOUNTS}
-    assert {field.name for field in FIELDS if is_of(field, "google.type.Money")} == AMOUNTS
+    assert money == {field.full_name for field in FIELDS if field.name in AMOUNTS} | ALSO_MONEY
+    assert {field.name for field in FIELDS if is_of(field, "google.type.Money")} == AMOUNTS | {"balance"}
 
 
 def test_times_are_timestamps_and_spans_durations() -> None:
-    instants = {f.full_name for f in FIELDS if f.name.endswith("_time") or f.name in ("as_of", "at")}
+    others = ("as_of", "at", "period_start", "period_end")
+    instants = {f.full_name for f in FIELDS if f.name.endswith("_time") or f.name in others}
     assert {f.full_name for f in FIELDS if is_of(f, "google.protobuf.Timestamp")} == instants
-    spans = {f.full_name for f in FIELDS if f.name == "ttl" or f.name.endswith("_duration")}
+    spans = {f.full_name for f in FIELDS if f.name == "ttl" or f.name.endswith(("_duration", "_interval"))}
     assert {f.full_name for f in FIELDS if is_of(f, "google.protobuf.Duration")} == spans
 
 
@@ -330,12 +362,15 @@ def test_chart_of_a_book() -> None:
 def test_reasons_of_errors() -> None:
     denials = (
         "INSUFFICIENT_FUNDS BUDGET_EXCEEDED ACCOUNT_FROZEN ACCOUNT_CLOSED ACCOUNT_NOT_EMPTY RECEIVABLE_OPEN"
-        " CALL_LIMIT_REACHED CURRENCY_MISMATCH PRICE_NOT_FOUND OVERRUN_REJECTED RESERVATION_COMMITTED"
-        " RESERVATION_VOIDED RESERVATION_EXPIRED REFUND_EXCEEDS_CAPTURE"
+        " CALL_LIMIT_REACHED CURRENCY_MISMATCH CALLS_STOPPED PRICE_NOT_FOUND OVERRUN_REJECTED RESERVATION_COMMITTED"
+        " RESERVATION_VOIDED RESERVATION_EXPIRED REFUND_EXCEEDS_CAPTURE CHANNEL_NOT_CONFIGURED"
     )
-    conflicts = "IDEMPOTENCY_KEY_REUSED EXTERNAL_REFERENCE_USED ACCOUNT_EXISTS USAGE_LINE_REUSED PRICE_BOOK_EXISTS"
+    conflicts = (
+        "IDEMPOTENCY_KEY_REUSED EXTERNAL_REFERENCE_USED ACCOUNT_EXISTS USAGE_LINE_REUSED PRICE_BOOK_EXISTS"
+        " CHANNEL_EXISTS"
+    )
     others = (
         "INVALID_ARGUMENT NOT_FOUND UNAUTHENTICATED PERMISSION_DENIED CONFLICT DATABASE_UNAVAILABLE DRAINING"
-        " QUEUE_FULL OUT_OF_RANGE DEADLINE_TOO_SHORT INTERNAL REPLY_TOO_LARGE"
+        " QUEUE_FULL OUT_OF_RANGE RESUME_TOKEN_TOO_OLD SLOW_READER DEADLINE_TOO_SHORT INTERNAL REPLY_TOO_LARGE"
     )
     assert values(ENUMS["ErrorReason"], "ERROR_REASON_") == words(f"{denials} {conflicts} {others}")

@@ -13,13 +13,29 @@ from tests.conftest import Database
 from tests.support.postgres import database_of
 from tests.support.seed import seed
 
-JOURNAL = ("transactions", "postings", "refunds", "operations", "usage_lines")
-PRICES = ("price_books", "price_versions", "prices", "price_assignments", "exchange_rates")
-APPEND_ONLY = (*JOURNAL, *PRICES)
-CHANGING = ("accounts", "books", "reservations", "usage_counters")
+JOURNAL = ("transactions", "postings", "refunds", "operations", "usage_lines", "cost_adjustments", "rerated_lines")
+PRICES = (
+    "price_books",
+    "price_versions",
+    "prices",
+    "price_assignments",
+    "exchange_rates",
+    "plans",
+    "subscription_ends",
+)
+BUDGETS = ("budgets",)
+ALERTS = ("alerts", "alert_acknowledgements")
+APPEND_ONLY = (*JOURNAL, *PRICES, *BUDGETS, *ALERTS)
+CHANGING = (
+    "accounts", "books", "reservations", "usage_counters", "budget_counters", "alert_heads", "alert_deliveries",
+)  # fmt: skip
+CHANNELS = ("alert_channels",)
 GRANTED = {
     **dict.fromkeys(APPEND_ONLY, ("SELECT", "INSERT")),
+    **dict.fromkeys(ALERTS, ("SELECT", "INSERT", "DELETE")),
     **dict.fromkeys(CHANGING, ("SELECT", "INSERT", "UPDATE")),
+    **dict.fromkeys(CHANNELS, ("SELECT", "INSERT", "UPDATE", "DELETE")),
+    "subscriptions": ("SELECT", "INSERT"),
     "tenants": ("SELECT",),
     "alembic_version": ("SELECT",),
 }
@@ -82,15 +98,37 @@ def test_exactly_what_is_granted(owner: psycopg.Connection) -> None:
         """,
         [list(GRANTED)],
     )
-    assert columns.fetchall() == [("tenants", "price_epoch", "{imprest_app=w/imprest_owner}")]
+    assert sorted(columns.fetchall()) == [
+        ("subscriptions", "next_charge_time", "{imprest_app=w/imprest_owner}"),
+        ("tenants", "budget_epoch", "{imprest_app=w/imprest_owner}"),
+        ("tenants", "price_epoch", "{imprest_app=w/imprest_owner}"),
+    ]
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", sorted(set(TABLES) - set(ALERTS) - set(CHANNELS)))
 def test_nothing_is_deleted(app: psycopg.Connection, owner: psycopg.Connection, table: str) -> None:
     work_for(app, "red")
     for statement in ("DELETE FROM {}", "TRUNCATE {}", "TRUNCATE {} CASCADE", "DROP TABLE {}"):
         with pytest.raises(InsufficientPrivilege):
             run(app, statement, table)
+    assert {"red", "blue"} < tenants_in(owner, table)
+
+
+@pytest.mark.parametrize("table", [*ALERTS, *CHANNELS])
+def test_of_alerts_and_channels_only_rows_are_deleted(
+    app: psycopg.Connection, owner: psycopg.Connection, table: str
+) -> None:
+    """Alerts are pruned when they are old; of one's own tenants only."""
+    work_for(app, "red")
+    for statement in ("TRUNCATE {}", "TRUNCATE {} CASCADE", "DROP TABLE {}"):
+        with pytest.raises(InsufficientPrivilege):
+            run(app, statement, table)
+    with app.transaction(force_rollback=True):
+        assert run(app, "DELETE FROM {} WHERE tenant_id = 'blue'", table).rowcount == 0
+    with app.transaction(force_rollback=True):
+        app.execute("DELETE FROM alert_acknowledgements")
+        assert app.execute("DELETE FROM alerts").rowcount > 0
+        assert tenants_in(app, "alert_deliveries") == set()  # by foreign key
     assert {"red", "blue"} < tenants_in(owner, table)
 
 
@@ -103,13 +141,14 @@ def test_journal_and_prices_are_append_only(app: psycopg.Connection, table: str)
         run(app, "SELECT 1 FROM {} FOR UPDATE", table)
 
 
-def test_of_a_tenant_only_the_epoch_changes(app: psycopg.Connection) -> None:
+def test_of_a_tenant_only_the_epochs_change(app: psycopg.Connection) -> None:
     work_for(app, "red")
     with pytest.raises(InsufficientPrivilege):
         app.execute("UPDATE tenants SET create_time = now()")
     with app.transaction(force_rollback=True):
         app.execute("SELECT 1 FROM tenants FOR UPDATE")
         assert app.execute("UPDATE tenants SET price_epoch = price_epoch + 1").rowcount == 1
+        assert app.execute("UPDATE tenants SET budget_epoch = budget_epoch + 1").rowcount == 1
     assert app.execute("UPDATE tenants SET price_epoch = 9 WHERE tenant_id = 'blue'").rowcount == 0
 
 
@@ -170,7 +209,7 @@ def test_the_list_is_read_once_per_statement(app: psycopg.Connection) -> None:
     assert "SubPlan" not in plan
 
 
-@pytest.mark.parametrize("table", [*CHANGING, *APPEND_ONLY])
+@pytest.mark.parametrize("table", [*CHANGING, *CHANNELS, *APPEND_ONLY])
 def test_no_row_for_another_tenant(app: psycopg.Connection, table: str) -> None:
     """A row of red's, offered as blue's: refused before any key or check is looked at."""
     work_for(app, "red")
@@ -182,7 +221,7 @@ def test_no_row_for_another_tenant(app: psycopg.Connection, table: str) -> None:
         run(app, "INSERT INTO {} SELECT * FROM offered ON CONFLICT DO NOTHING", table)
 
 
-@pytest.mark.parametrize("table", CHANGING)
+@pytest.mark.parametrize("table", [*CHANGING, *CHANNELS])
 def test_no_change_of_another_tenants_rows(app: psycopg.Connection, table: str) -> None:
     work_for(app, "red")
     assert run(app, "UPDATE {} SET tenant_id = tenant_id WHERE tenant_id = 'blue'", table).rowcount == 0
@@ -236,8 +275,29 @@ def test_foreign_keys_work_and_do_not_leak(app: psycopg.Connection) -> None:
         ("UPDATE prices SET markup = 1, margin_percent = 1", "ck_prices_derived"),
         ("UPDATE price_assignments SET side = ''", "ck_price_assignments_side"),
         ("UPDATE price_assignments SET epoch = 0", "ck_price_assignments_epoch"),
+        ("UPDATE cost_adjustments SET cost = 0", "ck_cost_adjustments_cost"),
+        ("UPDATE rerated_lines SET number = 0", "ck_rerated_lines_number"),
+        ("UPDATE rerated_lines SET price = -1", "ck_rerated_lines_amounts"),
+        ("UPDATE subscriptions SET epoch = 0", "ck_subscriptions_epoch"),
         ("UPDATE exchange_rates SET rate = 0", "ck_exchange_rates_rate"),
         ("UPDATE exchange_rates SET epoch = 0", "ck_exchange_rates_epoch"),
+        ("UPDATE tenants SET budget_epoch = -1", "ck_tenants_budget_epoch"),
+        ("UPDATE budgets SET revision = 0", "ck_budgets_revision"),
+        ("UPDATE budgets SET label_key = 'agent', label_value = 'x', account_id = 'acc_1'", "ck_budgets_scope"),
+        ("UPDATE budgets SET label_key = 'agent'", "ck_budgets_scope"),
+        ("UPDATE budgets SET basis = 'PRICE'", "ck_budgets_basis"),
+        ("UPDATE budgets SET period = 'YEAR'", "ck_budgets_period"),
+        ("UPDATE budgets SET limit_amount = 0", "ck_budgets_limit_amount"),
+        ("UPDATE budgets SET epoch = 0", "ck_budgets_epoch"),
+        ("UPDATE budget_counters SET period_end = NULL", "ck_budget_counters_period"),
+        ("UPDATE budget_counters SET period_end = period_start", "ck_budget_counters_period"),
+        ("UPDATE budget_counters SET fired_percent = -1", "ck_budget_counters_fired_percent"),
+        ("UPDATE alert_heads SET pruned_sequence = last_sequence + 1", "ck_alert_heads_sequences"),
+        ("UPDATE alerts SET sequence = 0", "ck_alerts_sequence"),
+        ("UPDATE alerts SET kind = 'NOISE'", "ck_alerts_kind"),
+        ("UPDATE alerts SET level = 5", "ck_alerts_level"),
+        ("UPDATE alerts SET action = 'SHOUT'", "ck_alerts_action"),
+        ("UPDATE alerts SET percent = NULL", "ck_alerts_budget"),
     ],
 )
 def test_the_owner_is_refused_too(owner: psycopg.Connection, change: str, constraint: str) -> None:
@@ -255,3 +315,11 @@ def test_one_credit_per_external_reference(owner: psycopg.Connection) -> None:
     with pytest.raises(psycopg.errors.UniqueViolation) as refusal:
         owner.execute("UPDATE transactions SET external_reference = 'pay 1'")
     assert refusal.value.diag.constraint_name == "uq_transactions_external_reference"
+
+
+def test_a_threshold_fires_once_per_period(owner: psycopg.Connection) -> None:
+    """Also of a budget without periods."""
+    for change in ("", ", period_start = NULL, period_end = NULL"):
+        with pytest.raises(psycopg.errors.UniqueViolation) as refusal:
+            owner.execute(f"UPDATE alerts SET percent = 80{change}")  # type: ignore[arg-type]
+        assert refusal.value.diag.constraint_name == "uq_alerts_threshold"

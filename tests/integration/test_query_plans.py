@@ -5,12 +5,13 @@ being true: what is planned for an empty table must be good for ten million rows
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 import psycopg
 import pytest
 from sqlalchemy.dialects import postgresql
 
+from imprest_server.budgets.store import SQL as BUDGETS_SQL
 from imprest_server.core.ids import TenantId
 from imprest_server.db.embedded import EmbeddedPostgres
 from imprest_server.db.pool import connect_engine, read_pool, tenant_transaction
@@ -19,7 +20,7 @@ from imprest_server.ledger.queries import SQL as READ_SQL
 from imprest_server.ledger.store import SQL
 from imprest_server.pricing.store import SQL as PRICING_SQL
 from tests.conftest import Database
-from tests.support.plans import faults, plan
+from tests.support.plans import PERIODS, faults, plan
 from tests.support.postgres import database_of
 from tests.support.seed import seed
 
@@ -27,6 +28,11 @@ STATEMENTS = {name: text for name, text in SQL.items() if name not in ("begin", 
     f"pricing {name}": text
     for name, text in PRICING_SQL.items()
     if name.startswith(("load_", "read_", "lock_", "set_", "insert_prices"))
+}
+STATEMENTS |= {
+    f"budgets {name}": text
+    for name, text in BUDGETS_SQL.items()
+    if name.startswith(("load_", "read_", "lock_", "set_", "update_"))
 }
 POSTGRES = postgresql.dialect()
 MODES = ("force_generic_plan", "force_custom_plan")
@@ -73,6 +79,14 @@ async def test_rows_are_found_by_their_full_key(engine: psycopg.AsyncConnection,
     assert await faults_of(engine, STATEMENTS[statement]) == {}
 
 
+async def test_alerts_read_only_running_calls_besides_full_keys(engine: psycopg.AsyncConnection) -> None:
+    """Those of the account or the tenant that is stopped, from one of the indexes that hold nothing else."""
+    found = await faults_of(engine, BUDGETS_SQL["insert_alerts"])
+    assert found != {}
+    others = [f for wrong in found.values() for f in wrong if not re.search("ix_reservations_(due|sweep)", f)]
+    assert others == []
+
+
 async def test_foreign_keys_are_checked_by_their_full_key(tables: Database, engine: psycopg.AsyncConnection) -> None:
     """Postgres' own statements for each key, which run as the owner, with the settings of the engine's session.
 
@@ -99,20 +113,36 @@ READS = {
         "{filters}", READ_SQL["transactions_of_reservation"]
     ),
     "get_transaction": READ_SQL["get_transaction"],
+    "usage_of_transaction": READ_SQL["usage_of_transaction"],
+}
+SUMS = {
+    f"{block} of {scope}": BUDGETS_SQL[block].replace("{scope}", BUDGETS_SQL[scope])
+    for block in ("sum_spent", "sum_metered")
+    for scope in ("one_account", "all_accounts")
 }
 VALUES = {
     "account": "'acc_1'",
+    "from": "now()",
+    "to": "now()",
+    "period_start": "now()",
+    "label_key": "'agent'",
+    "label_value": "'x'",
+    "meter_prefix": "'llm'",
+    "currency": "'USD'",
     "reservation": "md5('redrsv1/2')::uuid",
     "transaction": "md5('redtxn1/2')::uuid",
     "after": "0",
     "limit": "101",
     "horizon": "NULL",
     "refunds_limit": "10000",
+    "seq": "1",
 }
-JOURNAL = re.compile("transactions|postings|refunds")
+JOURNAL = re.compile("transactions|postings|refunds|usage_lines")
 
 
-async def journal_faults(tables: Database, read: str, mode: str) -> list[str]:
+async def journal_faults(
+    tables: Database, read: str, mode: str, also: Mapping[str, tuple[str, ...]] | None = None
+) -> list[str]:
     with psycopg.connect(tables.owner_dsn) as owner:
         counted = "SELECT (most_common_vals::text::text[])[1] FROM pg_stats WHERE tablename = %s AND attname = %s"
         row = owner.execute(counted, ["transactions", "tenant_id"]).fetchone()
@@ -121,7 +151,7 @@ async def journal_faults(tables: Database, read: str, mode: str) -> list[str]:
         read_pool(tables.app_dsn, statement_timeout_ms=5000, lock_timeout_ms=2000) as pool,
         tenant_transaction(pool, [TenantId(row[0])]) as connection,
     ):
-        found = faults(await plan(connection, read, mode=mode, values={**VALUES, "tenant": f"'{row[0]}'"}))
+        found = faults(await plan(connection, read, mode=mode, values={**VALUES, "tenant": f"'{row[0]}'"}), also)
     return [fault for fault in found if JOURNAL.search(fault)]
 
 
@@ -129,6 +159,12 @@ async def journal_faults(tables: Database, read: str, mode: str) -> list[str]:
 @pytest.mark.parametrize("read", READS)
 async def test_what_belongs_to_one_id_is_found_by_its_full_key(tables: Database, read: str, mode: str) -> None:
     assert await journal_faults(tables, READS[read], mode) == []
+
+
+@pytest.mark.parametrize("read", SUMS)
+async def test_a_period_is_summed_by_full_keys(tables: Database, read: str) -> None:
+    """These are planned anew each time."""
+    assert await journal_faults(tables, SUMS[read], "force_custom_plan", PERIODS) == []
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -26,15 +26,19 @@ class Player:
 
     def __init__(self, adapter: Adapter, accounts: Accounts) -> None:
         self.adapter = adapter
-        self._accounts = accounts
+        self.accounts = accounts
         self._session = Session(adapter)
 
     async def set_up(self) -> None:
         """Opens the accounts."""
-        for alias, settings in self._accounts.items():
+        for alias, settings in self.accounts.items():
             chosen = {name: value for name, value in settings.items() if name != "credit"}
             await self.play({"op": "create_account", "account": alias, **chosen})
             await self.play({"op": "add_credit", "account": alias, "amount": settings["credit"]})
+
+    def account_id(self, alias: str) -> str:
+        """The account's id in this run."""
+        return self._session.account_id(alias)
 
     async def play(self, step: Step) -> Result:
         """Takes one step."""
@@ -48,7 +52,7 @@ class Player:
     async def state(self, *, journals: bool) -> dict[str, object]:
         """The balances of all accounts and, if wanted, the postings of all their transactions."""
         state: dict[str, object] = {}
-        for alias in self._accounts:
+        for alias in self.accounts:
             account_id = self._session.account_id(alias)
             state[alias] = await self.adapter.balance(account_id)
             if journals:
@@ -76,14 +80,22 @@ async def compare(accounts: Accounts, steps: Sequence[Step], left: Adapter, righ
     await one.set_up()
     await other.set_up()
     for number, step in enumerate(steps):
-        answers = _comparable(step, await one.play(step)), _comparable(step, await other.play(step))
-        states = await one.state(journals=False), await other.state(journals=False)
-        for what, (mine, theirs) in {"answer": answers, "balances": states}.items():
-            if mine != theirs:
-                raise Difference(_report(what, mine, theirs, accounts, steps[: number + 1]))
+        try:
+            await step_alike(step, one, other)
+        except Difference as difference:
+            raise Difference(f"{difference}{_story(accounts, steps[: number + 1])}") from None
     mine, theirs = await one.state(journals=True), await other.state(journals=True)
     if mine != theirs:
-        raise Difference(_report("journals", mine, theirs, accounts, steps))
+        raise Difference(_report("journals", mine, theirs) + _story(accounts, steps))
+
+
+async def step_alike(step: Step, one: Player, other: Player) -> None:
+    """Both take a step. Raises Difference when their answers or balances differ."""
+    answers = _comparable(step, await one.play(step)), _comparable(step, await other.play(step))
+    states = await one.state(journals=False), await other.state(journals=False)
+    for what, (mine, theirs) in {"answer": answers, "balances": states}.items():
+        if mine != theirs:
+            raise Difference(_report(what, mine, theirs))
 
 
 def _comparable(step: Step, result: Result) -> dict[str, object]:
@@ -100,6 +112,10 @@ def _comparable(step: Step, result: Result) -> dict[str, object]:
     }
 
 
-def _report(what: str, left: object, right: object, accounts: Accounts, steps: Sequence[Step]) -> str:
+def _report(what: str, left: object, right: object) -> str:
+    return f"different {what}\n  left  {left}\n  right {right}\n"
+
+
+def _story(accounts: Accounts, steps: Sequence[Step]) -> str:
     played = "\n".join(f"    {step}" for step in steps)
-    return f"different {what}\n  left  {left}\n  right {right}\n  accounts {dict(accounts)}\n  steps\n{played}"
+    return f"  accounts {dict(accounts)}\n  steps\n{played}"

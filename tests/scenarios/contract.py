@@ -20,6 +20,7 @@ Requests
     ttl                      whole seconds
     final, forfeit, reverse_cost   booleans
     reason, call_id, external_reference   text
+    labels                   an object of texts
     effective_ago, as_of_ago whole seconds before the clock of now (negative: in the future); the adapter turns
                              them into effective_time and as_of by the implementation's clock
 
@@ -37,11 +38,11 @@ Requests
     withdraw         account_id amount [external_reference]
     adjust           account_id amount reason [external_reference]
     transfer         from_account_id to_account_id amount [reason]
-    reserve          account_id call_id amount|units [min_amount ttl on_expiry]
+    reserve          account_id call_id amount|units [min_amount ttl on_expiry labels]
     extend           reservation_id [new_total|total_units used|used_units ttl]
     commit           reservation_id amount|units [line final effective_ago]
     void             reservation_id [reason]
-    charge record_usage   account_id call_id amount|units [line effective_ago]
+    charge record_usage   account_id call_id amount|units [line effective_ago labels]
     refund           reservation_id or transaction_id [amount reason reverse_cost]
     get_account get_balance   account_id, get_balance also [as_of_ago]
     get_reservation  reservation_id
@@ -92,13 +93,15 @@ CODE_OF_REASON: dict[str, str] = {
     "RESERVATION_VOIDED": "FAILED_PRECONDITION",
     "RESERVATION_EXPIRED": "FAILED_PRECONDITION",
     "REFUND_EXCEEDS_CAPTURE": "FAILED_PRECONDITION",
+    "BUDGET_EXCEEDED": "FAILED_PRECONDITION",
+    "CALLS_STOPPED": "FAILED_PRECONDITION",
 }
 """Every denial of this release that a scenario can expect, and the gRPC status code it comes with."""
 
 
 @dataclass(frozen=True)
 class Balance:
-    """An account's balance as canonical decimal texts (tests.oracle.money writes them)."""
+    """An account's balance as canonical decimal texts."""
 
     wallet: str
     held: str

@@ -13,7 +13,8 @@ from imprest.v1.account_service_pb2_grpc import AccountServiceStub
 from imprest.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from imprest.v1.pricing_service_pb2_grpc import PricingServiceStub
 from imprest.v1.usage_service_pb2_grpc import UsageServiceStub
-from imprest_client.testing import FakeImprest
+from imprest_client.testing import FakeImprest, UnitPrice
+from tests.scenarios.contract import UNIT_COST, UNIT_METER, UNIT_PRICE
 from tests.scenarios.grpc_adapter import GrpcAdapter
 from tests.support.server import Running
 
@@ -37,7 +38,8 @@ class FakeAdapter(GrpcAdapter):
 @asynccontextmanager
 async def fake_adapter() -> AsyncIterator[FakeAdapter]:
     """A fake whose clock stands still."""
-    fake = FakeImprest(datetime(2026, 1, 31, 12, tzinfo=UTC))
+    prices = {UNIT_METER: UnitPrice(UNIT_PRICE, UNIT_COST)}
+    fake = FakeImprest(datetime(2026, 1, 31, 12, tzinfo=UTC), prices=prices)
     async with fake, grpc.aio.insecure_channel(fake.target) as channel:
         running = Running(
             fake.target,

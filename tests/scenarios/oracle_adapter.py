@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from uuid import uuid4
 
-from imprest_client.testing.ledger import Outcome, new_tenant
+from imprest_client.testing.ledger import Outcome, UnitPrice, new_tenant
 from imprest_client.testing.ledger import model as oracle
-from imprest_client.testing.ledger.model import SECOND
+from imprest_client.testing.ledger.model import SECOND, Line, Usage
 from imprest_client.testing.ledger.money import text_from_nanos
-from tests.scenarios.contract import CODE_OF_REASON, Balance, Entry, Request, Result
+from tests.scenarios.contract import CODE_OF_REASON, UNIT_COST, UNIT_METER, UNIT_PRICE, Balance, Entry, Request, Result
 
 
 class OracleAdapter:
@@ -19,7 +19,7 @@ class OracleAdapter:
     """
 
     def __init__(self, tick_us: int = 0) -> None:
-        self.tenant = new_tenant()
+        self.tenant = new_tenant({UNIT_METER: UnitPrice(UNIT_PRICE, UNIT_COST)})
         self.now = 1_750_000_000 * SECOND
         self.frozen_clock = tick_us == 0
         self._tick_us = tick_us
@@ -31,6 +31,10 @@ class OracleAdapter:
         for name, ago in (("effective_time", "effective_ago"), ("as_of", "as_of_ago")):
             if ago in fields:
                 fields[name] = self.now - fields.pop(ago) * SECOND
+        line_id = fields.pop("line", "")
+        for name, usage in (("units", "usage"), ("total_units", "total_usage"), ("used_units", "used_usage")):
+            if name in fields:
+                fields[usage] = Usage((Line(UNIT_METER, Decimal(fields.pop(name)), line_id),))
         return _result(self.tenant.apply(fields, self.now))
 
     async def advance(self, seconds: Decimal) -> None:

@@ -56,8 +56,9 @@ _OPERATIONS: dict[str, type[Operation]] = {
     "charge": operations.Charge,
     "record_usage": operations.RecordUsage,
     "refund": operations.Refund,
+    "true_up_cost": operations.TrueUpCost,
 }
-_MONEY = frozenset(["amount", "min_amount", "payment_fee", "new_total", "used"])
+_MONEY = frozenset(["amount", "min_amount", "payment_fee", "new_total", "used", "cost"])
 _USAGE = {"units": "usage", "total_units": "estimate_total", "used_units": "used"}
 _SETTINGS = frozenset(["credit_limit", "max_overrun", "overrun_policy", "max_concurrent_calls"])
 

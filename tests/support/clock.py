@@ -5,6 +5,8 @@ of the built-in one on the search path of one database. Only sessions opened aft
 statements that write the name without a schema, as all of ours do.
 """
 
+from datetime import datetime
+
 import psycopg
 from psycopg import sql
 
@@ -34,11 +36,13 @@ def install(owner_dsn: str) -> None:
         )
 
 
-def stop(owner_dsn: str) -> None:
-    """Let the clock stand still for all sessions, at a whole second; only `advance` moves it then."""
+def stop(owner_dsn: str, at: datetime | None = None) -> None:
+    """Let the clock stand still for all sessions, at a whole second of now or at `at`; only `advance` moves it then."""
     with psycopg.connect(owner_dsn) as connection:
         connection.execute(
-            "UPDATE test_clock.ahead SET stopped_at = date_trunc('second', pg_catalog.clock_timestamp())"
+            "UPDATE test_clock.ahead"
+            " SET stopped_at = coalesce(%s::timestamptz, date_trunc('second', pg_catalog.clock_timestamp()))",
+            [at],
         )
 
 

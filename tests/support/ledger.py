@@ -74,13 +74,13 @@ class House:
 
 
 @asynccontextmanager
-async def house_on(database: Database, *, batch_max: int = 100) -> AsyncIterator[House]:
+async def house_on(database: Database, *, batch_max: int = 100, wake: Any = None) -> AsyncIterator[House]:
     """A running engine on the database, stopped at the end."""
 
     async def connect() -> Any:
         return await connect_engine(database.app_dsn, **LIMITS)
 
-    engine = Engine(connect, Terms(), batch_max=batch_max, queue_max=20_000)
+    engine = Engine(connect, Terms(), batch_max=batch_max, queue_max=20_000, wake=wake)
 
     async def expire_due(tenant_id: TenantId, account_id: AccountId) -> None:
         house.expired.append(account_id)

@@ -18,9 +18,20 @@ KEYS = {
     "pk_postings": ("tenant_id", "account_id", "seq"),
     "pk_refunds": ("tenant_id", "captured_transaction_id"),
     "ix_refunds_refund": ("tenant_id", "refund_transaction_id"),
+    "pk_cost_adjustments": ("tenant_id", "captured_transaction_id"),
+    "ix_cost_adjustments_adjusting": ("tenant_id", "adjusting_transaction_id"),
     "pk_operations": ("tenant_id", "kind", "idempotency_key"),
     "pk_usage_lines": ("tenant_id", "account_id", "call_id"),
+    "pk_rerated_lines": ("tenant_id", "account_id", "call_id", "line_id"),
+    "ix_rerated_lines_captured": ("tenant_id", "account_id", "captured_seq"),
+    "ix_usage_lines_transaction": ("tenant_id", "account_id", "seq"),
     "pk_usage_counters": ("tenant_id", "account_id", "month"),
+    "pk_plans": ("tenant_id", "plan_id"),
+    "pk_subscriptions": ("tenant_id", "subscription_id"),
+    "pk_subscription_ends": ("tenant_id", "epoch"),
+    "uq_subscriptions_epoch": ("tenant_id", "epoch"),
+    "ix_subscription_ends_subscription": ("tenant_id", "subscription_id"),
+    "ix_subscriptions_due": ("tenant_id", "next_charge_time"),
     "pk_price_books": ("tenant_id", "price_book_id"),
     "pk_price_versions": ("tenant_id", "version_id"),
     "pk_prices": ("tenant_id", "version_id"),
@@ -33,6 +44,15 @@ KEYS = {
     "uq_transactions_external_reference": ("tenant_id", "kind", "external_reference"),
     "ix_transactions_reservation": ("tenant_id", "reservation_id"),
     "ix_reservations_due": ("tenant_id", "account_id", "expire_time"),
+    "pk_budgets": ("tenant_id", "budget_id"),
+    "uq_budgets_epoch": ("tenant_id", "epoch"),
+    "pk_budget_counters": ("tenant_id", "budget_id"),
+    "pk_alert_channels": ("tenant_id", "channel_id"),
+    "pk_alert_heads": ("tenant_id",),
+    "pk_alerts": ("tenant_id", "sequence"),
+    "ix_alert_deliveries_alert": ("tenant_id", "sequence"),
+    "pk_alert_deliveries": ("tenant_id", "channel_id", "sequence"),
+    "ix_alert_deliveries_due": ("tenant_id", "channel_id", "next_time"),
 }
 
 _ONE_VALUE = {
@@ -41,6 +61,7 @@ _ONE_VALUE = {
     "numeric": "1",
     "smallint": "1",
     "int": "1",
+    "integer": "1",
     "bigint": "1",
     "bool": "true",
     "bytea": "\\\\x00",
@@ -91,16 +112,20 @@ async def plan(
     return found
 
 
-def faults(node: dict[str, Any]) -> list[str]:
-    """How the plan reads a table other than by a full key of one of its indexes."""
-    found = []
+#: A book's transactions by time: enough to sum a period, not to find one of them.
+PERIODS = {"ix_transactions_create_time": ("tenant_id", "account_id")}
+
+
+def faults(node: dict[str, Any], also: Mapping[str, tuple[str, ...]] | None = None) -> list[str]:
+    """How the plan reads a table other than by a full key of one of its indexes, or of those in `also`."""
+    found, keys = [], {**KEYS, **(also or {})}
     for step in _steps(node):
         kind = step["Node Type"]
         if kind == "Seq Scan":
             found.append(f"Seq Scan on {step['Relation Name']}")
         elif "Index Name" in step:
             index, condition = step["Index Name"], step.get("Index Cond", "")
-            missing = [column for column in KEYS.get(index, ("any column",)) if not _searched(column, condition)]
+            missing = [column for column in keys.get(index, ("any column",)) if not _searched(column, condition)]
             if missing:
                 found.append(f"{kind} on {index} without {', '.join(missing)}: {condition or 'no condition'}")
     return found

@@ -50,6 +50,10 @@ INSERT INTO refunds (tenant_id, captured_transaction_id, refund_transaction_id, 
 SELECT tenant_id, transaction_id, transaction_id, account_id, 'REFUND', 1, 0
 FROM transactions WHERE tenant_id = %(tenant)s;
 
+INSERT INTO cost_adjustments (tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost)
+SELECT tenant_id, transaction_id, transaction_id, account_id, 1
+FROM transactions WHERE tenant_id = %(tenant)s;
+
 INSERT INTO usage_lines (
     tenant_id, account_id, call_id, line_id, seq, meter, provider, model, quantity, destination, operation, labels,
     price, cost, exact_price, exact_cost, price_version_id, match, start_time, create_time
@@ -58,6 +62,14 @@ SELECT
     tenant_id, account_id, 'call ' || seq, 'l1', seq, 'llm.input_tokens', '', '', 1, '', '', '{}', 1, 1, 1, 1,
     md5(tenant_id || 'ver1/1')::uuid, '', now(), now()
 FROM transactions WHERE tenant_id = %(tenant)s;
+
+INSERT INTO rerated_lines (
+    tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
+    exact_price, exact_cost, price_version_id, match, create_time
+)
+SELECT
+    tenant_id, account_id, call_id, line_id, 1, seq, seq, 1, 1, 1, 1, 1, 1, price_version_id, '', now()
+FROM usage_lines WHERE tenant_id = %(tenant)s;
 
 INSERT INTO usage_counters (
     tenant_id, account_id, month, side, meter, provider, model, destination_prefix, quantity
@@ -94,11 +106,69 @@ FROM price_versions WHERE tenant_id = %(tenant)s;
 
 INSERT INTO exchange_rates (tenant_id, epoch, price_book_id, currency_code, rate, effective_time, create_time)
 SELECT tenant_id, epoch, price_book_id, 'EUR', 1, now(), now() FROM price_versions WHERE tenant_id = %(tenant)s;
+
+INSERT INTO budgets (
+    tenant_id, budget_id, revision, deleted, display_name, account_id, meter_prefix, currency_code, basis, period,
+    time_zone, limit_amount, thresholds, epoch, create_time
+)
+SELECT
+    %(tenant)s, 'budget ' || a, n, false, '', 'acc_' || a, '', 'USD', 'CHARGED', 'MONTH', 'UTC', 1, '[]',
+    (a - 1) * %(each)s + n, now()
+FROM generate_series(1, %(accounts)s) AS a, generate_series(1, %(each)s) AS n;
+
+INSERT INTO budget_counters (
+    tenant_id, budget_id, revision, period_start, period_end, spent, held, fired_percent, stopped
+)
+SELECT tenant_id, budget_id, 1, now(), now() + interval '1 day', 0, 0, 0, false
+FROM budgets WHERE tenant_id = %(tenant)s AND revision = 1;
+
+INSERT INTO alerts (
+    tenant_id, sequence, alert_id, kind, level, create_time, currency_code, call_ids, budget_id, revision, percent,
+    action, action_label, period_start, period_end
+)
+SELECT
+    tenant_id, epoch, gen_random_uuid(), 'BUDGET', 2, now(), 'USD', '{}', budget_id, 1, revision, 'NOTIFY', '', now(),
+    now() + interval '1 day'
+FROM budgets WHERE tenant_id = %(tenant)s;
+
+INSERT INTO alert_heads (tenant_id, last_sequence, pruned_sequence)
+SELECT %(tenant)s, %(accounts)s * %(each)s, 0;
+
+INSERT INTO alert_acknowledgements (tenant_id, sequence, acknowledged_by, create_time)
+SELECT tenant_id, sequence, '', now() FROM alerts WHERE tenant_id = %(tenant)s;
+
+INSERT INTO alert_channels (
+    tenant_id, channel_id, kind, display_name, url, recipients, min_level, kinds, disabled, secret, cursor_sequence,
+    create_time, update_time
+)
+SELECT %(tenant)s, 'channel', 'WEBHOOK', '', 'https://hooks.example', '{}', 1, '{}', false, '', 0, now(), now();
+
+INSERT INTO alert_deliveries (
+    tenant_id, channel_id, sequence, state, attempts, last_attempt, create_time, next_time, detail
+)
+SELECT tenant_id, 'channel', sequence, 'PENDING', 0, 12, now(), now(), ''
+FROM alerts WHERE tenant_id = %(tenant)s;
+INSERT INTO plans (tenant_id, plan_id, display_name, currency_code, price_book_id, lines, create_time)
+SELECT tenant_id, 'plan ' || account_id, '', 'USD', price_book_id, '[]', now()
+FROM price_books WHERE tenant_id = %(tenant)s;
+
+INSERT INTO subscriptions (
+    tenant_id, subscription_id, account_id, plan_id, price_book_id, lines, start_time, epoch, create_time,
+    next_charge_time
+)
+SELECT
+    b.tenant_id, 'sub ' || b.account_id || '/' || n, b.account_id, 'plan ' || b.account_id, b.price_book_id, '[]',
+    now(), (b.epoch - 1) * %(each)s + n, now(), now()
+FROM price_books AS b, generate_series(1, %(each)s) AS n
+WHERE b.tenant_id = %(tenant)s;
+
+INSERT INTO subscription_ends (tenant_id, epoch, subscription_id, end_time, create_time)
+SELECT tenant_id, epoch, subscription_id, now(), now() FROM subscriptions WHERE tenant_id = %(tenant)s;
 """
 
 
 def seed(connection: psycopg.Connection, tenant: str, *, accounts: int = 1, each: int = 2) -> None:
-    """Add a tenant with accounts `acc_1` and on, each with so many reservations, transactions, operations
-    and versions of a price book."""
+    """Add a tenant with accounts `acc_1` and on, each with so many reservations, transactions, operations,
+    versions of a price book, revisions of a budget and alerts."""
     cursor = psycopg.ClientCursor(connection)
     cursor.execute(_SEED, {"tenant": tenant, "accounts": accounts, "each": each})

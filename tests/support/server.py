@@ -10,6 +10,7 @@ import grpc
 import structlog
 
 from imprest.v1.account_service_pb2_grpc import AccountServiceStub
+from imprest.v1.budget_service_pb2_grpc import BudgetServiceStub
 from imprest.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from imprest.v1.pricing_service_pb2_grpc import PricingServiceStub
 from imprest.v1.usage_service_pb2_grpc import UsageServiceStub
@@ -31,6 +32,7 @@ class Running:
     accounts: AccountServiceStub
     usage: UsageServiceStub
     pricing: PricingServiceStub
+    budgets: BudgetServiceStub
 
 
 @asynccontextmanager
@@ -48,4 +50,5 @@ async def running_server(database: Database, **settings: Any) -> AsyncIterator[R
             AccountServiceStub(channel),
             UsageServiceStub(channel),
             PricingServiceStub(channel),
+            BudgetServiceStub(channel),
         )

@@ -1,11 +1,14 @@
 """Settings: where they come from, and that a bad one is refused in words."""
 
+import base64
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from imprest_server.config import SettingsError, default_data_dir, load_settings
+from imprest_server.config import Settings, SettingsError, default_data_dir, load_settings
+from imprest_server.worker import orders
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +24,7 @@ def test_defaults() -> None:
     assert settings.listen == "127.0.0.1:7400"
     assert settings.data_dir == default_data_dir()
     assert settings.workers == 1
+    assert settings.low_balance_cooldown_s == 3_600
     assert (settings.default_hold_ttl_s, settings.late_commit_window_s, settings.batch_max) == (900, 604_800, 250)
 
 
@@ -61,6 +65,28 @@ def test_each_bad_setting_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings(queue_max="many")
     names = [line.split(":")[0] for line in str(refusal.value).splitlines()]
     assert sorted(names) == ["--queue-max", "IMPREST_BATCH_MAX", "IMPREST_LOG_LEVEL"]
+
+
+def test_a_bad_key_for_secrets_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPREST_SECRETS_KEY", "hunter2")
+    monkeypatch.setenv("IMPREST_WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/8, 10.0.0.1/8")
+    with pytest.raises(SettingsError) as refusal:
+        load_settings()
+    lines = sorted(str(refusal.value).splitlines())
+    assert [line.split(":")[0] for line in lines] == ["IMPREST_SECRETS_KEY", "IMPREST_WEBHOOK_ALLOWED_NETWORKS"]
+    assert "openssl rand -base64 32" in lines[0] and "hunter2" not in str(refusal.value)
+
+
+def test_workers_are_told_the_secrets() -> None:
+    """By their supervisor, in a line that nobody else reads; settings shown elsewhere have asterisks instead."""
+    key = base64.b64encode(bytes(range(32))).decode()
+    settings = load_settings(
+        secrets_key=key, smtp_password="hunter2", database_url="postgresql://app:never@db/imprest", workers=2
+    )
+    told = json.loads(orders(settings, "dsn"))
+    assert Settings(**told["settings"]) == settings.model_copy(update={"database_url": None})
+    assert told["dsn"] == "dsn" and "never" not in str(told)
+    assert key not in repr(settings) + str(settings.model_dump()) + settings.model_dump_json()
 
 
 def test_secrets_stay_out_of_sight() -> None:

@@ -15,7 +15,7 @@ async def adapter() -> AsyncIterator[FakeAdapter]:
         yield adapter
 
 
-@pytest.mark.parametrize("table", [path.stem for path in table_files() if path.stem != "usage"])
+@pytest.mark.parametrize("table", [path.stem for path in table_files()])
 async def test_table(table: str, adapter: FakeAdapter) -> None:
     for scenario in load_all():
         if scenario.table == table:

@@ -46,7 +46,7 @@ def ledger_with(*captures: tuple[int, int]) -> Ledger:
     for seq, (charged, cost) in enumerate(captures, start=1):
         apply_posting(book.balances, Code.WALLET, Code.REVENUE, charged)
         apply_posting(book.balances, Code.PROVIDER_COST, Code.PROVIDER_PAYABLE, cost)
-        capture = Capture(ACCOUNT, TransactionId(uuid7()), seq, HOLD, "", charged, refunded=0, cost=cost)
+        capture = Capture(ACCOUNT, TransactionId(uuid7()), seq, HOLD, "", charged, 0, NOW, {}, cost=cost)
         ledger.add_capture(TENANT, capture)
     return ledger
 

@@ -42,6 +42,7 @@ GOOD: list[Operation] = [
     ops.Charge(**COMMON, account_id=A, amount=usd(1)),
     ops.RecordUsage(**COMMON, account_id=A, amount=usd(1)),
     ops.Refund(**COMMON, reservation_id=RESERVATION),
+    ops.TrueUpCost(**COMMON, reservation_id=RESERVATION, cost=usd(0)),
 ]
 BY_TYPE = {type(operation): operation for operation in GOOD}
 
@@ -62,7 +63,7 @@ def with_field(name: str) -> list[type[Operation]]:
 
 def test_every_operation_of_callers_is_checked() -> None:
     kinds = {cls for cls in vars(ops).values() if isinstance(cls, type) and isinstance(getattr(cls, "kind", None), str)}
-    assert set(CHECKS) == kinds - {ops.ExpireDue} == set(BY_TYPE)
+    assert set(CHECKS) == kinds - {ops.ExpireDue, ops.Rerate, ops.ChargeSubscription} == set(BY_TYPE)
 
 
 @pytest.mark.parametrize("operation", GOOD, ids=lambda operation: operation.kind)
@@ -114,6 +115,7 @@ AMOUNT_FIELDS = [
     (ops.Charge, "amount", False, True),
     (ops.RecordUsage, "amount", False, True),
     (ops.Refund, "amount", False, False),
+    (ops.TrueUpCost, "cost", False, True),
 ]
 
 
@@ -184,9 +186,10 @@ def test_nobody_transfers_to_themselves() -> None:
 
 
 def test_a_refund_has_one_target() -> None:
-    bad(ops.Refund, "target", reservation_id=None)
-    bad(ops.Refund, "target", transaction_id=TRANSACTION)
-    good(ops.Refund, reservation_id=None, transaction_id=TRANSACTION)
+    for kind in (ops.Refund, ops.TrueUpCost):
+        bad(kind, "target", reservation_id=None)
+        bad(kind, "target", transaction_id=TRANSACTION)
+        good(kind, reservation_id=None, transaction_id=TRANSACTION)
 
 
 @pytest.mark.parametrize("code", ["", "usd", "EURO", "U$D"])

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from imprest_client.ctl.output import Column, Look, Row, as_object
 from imprest_client.ctl.rows import Receipt
+from imprest_client.model import Transaction
 from imprest_client.pricing_model import (
     AssignmentReceipt,
     BookReceipt,
@@ -346,6 +347,39 @@ QUOTE_LINE: Final = Row[QuoteLine](
         Column("match", lambda line: line.match),
     ),
     lambda line: line.currency_code,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChargedLine:
+    """A usage line that a transaction charged."""
+
+    transaction: Transaction
+    rated: RatedLine
+
+
+CHARGED_LINE: Final = Row[ChargedLine](
+    (
+        Column("seq", lambda line: line.transaction.seq, "seq", Look.NUMBER),
+        Column("meter", _of_line("meter"), "meter"),
+        Column("provider", _of_line("provider"), "provider"),
+        Column("model", _of_line("model"), "model"),
+        Column("destination", _of_line("destination"), "destination"),
+        Column("operation", _of_line("operation")),
+        Column("quantity", _of_line("quantity"), "quantity", Look.NUMBER),
+        Column("currency_code", lambda line: line.transaction.currency_code),
+        Column("price", lambda line: line.rated.price, "price", Look.MONEY),
+        Column("cost", lambda line: line.rated.cost, "cost", Look.MONEY),
+        Column("margin", lambda line: line.rated.price - line.rated.cost, "margin", Look.MONEY),
+        Column("exact_price", _of_rated("exact_price")),
+        Column("exact_cost", _of_rated("exact_cost")),
+        Column("price_version", _of_rated("price_version")),
+        Column("cost_version", _of_rated("cost_version")),
+        Column("match", _of_rated("match")),
+        Column("line_id", _of_line("line_id")),
+        Column("labels", _of_line("labels")),
+    ),
+    lambda line: line.transaction.currency_code,
 )
 
 QUOTE: Final = Row[Quote](

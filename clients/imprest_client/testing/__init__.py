@@ -5,5 +5,6 @@ await admin.create_account("acme")
 """
 
 from imprest_client.testing.fake import FakeImprest
+from imprest_client.testing.ledger import UnitPrice
 
-__all__ = ["FakeImprest"]
+__all__ = ["FakeImprest", "UnitPrice"]

@@ -15,10 +15,10 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from imprest.v1 import account_service_pb2, ledger_service_pb2
+from imprest.v1 import account_service_pb2, ledger_service_pb2, usage_service_pb2
 from imprest_client.blocking import LOOP
 from imprest_client.testing import replies
-from imprest_client.testing.ledger import new_tenant
+from imprest_client.testing.ledger import UnitPrice, new_tenant
 from imprest_client.testing.ledger.model import Denied
 from imprest_client.testing.lists import LISTS
 from imprest_client.testing.requests import operation_of
@@ -26,6 +26,7 @@ from imprest_client.testing.requests import operation_of
 _SERVICES: Final = (
     account_service_pb2.DESCRIPTOR.services_by_name["AccountService"],
     ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"],
+    usage_service_pb2.DESCRIPTOR.services_by_name["UsageService"],
 )
 _CODES: Final[Mapping[str, grpc.StatusCode]] = {
     "INVALID_ARGUMENT": grpc.StatusCode.INVALID_ARGUMENT,
@@ -34,10 +35,12 @@ _CODES: Final[Mapping[str, grpc.StatusCode]] = {
     "IDEMPOTENCY_KEY_REUSED": grpc.StatusCode.ALREADY_EXISTS,
     "EXTERNAL_REFERENCE_USED": grpc.StatusCode.ALREADY_EXISTS,
     "ACCOUNT_EXISTS": grpc.StatusCode.ALREADY_EXISTS,
+    "USAGE_LINE_REUSED": grpc.StatusCode.ALREADY_EXISTS,
     "DATABASE_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
 }
 """All others are FAILED_PRECONDITION."""
 _RETRY_AFTER_MS: Final = 5
+_USAGE: Final[Mapping[str, str]] = {"usage": "usage", "total_usage": "estimate_total", "used_usage": "used"}
 
 
 class FakeImprest:
@@ -47,10 +50,13 @@ class FakeImprest:
     one tenant, nothing is kept, and nobody has to be identified. Give `target` to clients.
     """
 
-    def __init__(self, now: datetime | None = None) -> None:
+    def __init__(self, now: datetime | None = None, *, prices: Mapping[str, UnitPrice] | None = None) -> None:
         """Make a server with empty books.
 
         Args:
+            prices: What a unit of each meter is sold for and costs, in the currency of whoever uses it:
+                `{"telephony.outbound_seconds": UnitPrice(price="0.01", cost="0.004")}`. Usage on any other meter is
+                refused with PRICE_NOT_FOUND.
             now: Where its clock stands; it moves only by `advance`. By default it shows the true time, and `advance`
                 puts it forward.
         """
@@ -60,7 +66,9 @@ class FakeImprest:
         """The names of the RPCs that have arrived, also of those that failed."""
         self._stands_at = None if now is None else _micros(now)
         self._ahead = 0
-        self._tenant = new_tenant()
+        self.prices: dict[str, UnitPrice] = dict(prices or {})
+        """Change them as you like; holds that were priced keep theirs."""
+        self._tenant = new_tenant(self.prices)
         self._replies: dict[tuple[str, str, str], Any] = {}
         self._is_down = False
         self._answers_to_lose = 0
@@ -123,7 +131,8 @@ class FakeImprest:
         return started + self._ahead
 
     def _handler(self, rpc: str, kind: Any) -> grpc.RpcMethodHandler[Any, Any]:
-        request_type = getattr(ledger_service_pb2, kind.name, None) or getattr(account_service_pb2, kind.name)
+        modules = (ledger_service_pb2, account_service_pb2, usage_service_pb2)
+        request_type = next(getattr(module, kind.name) for module in modules if hasattr(module, kind.name))
 
         async def answer(raw: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             self.rpcs.append(rpc)
@@ -203,6 +212,9 @@ def _on_the_wire(rpc: str, field: str) -> str:
     """The path in the request of what the model calls `field`."""
     if field == "used":
         return "used_so_far"
+    name, dot, rest = field.partition(".")
+    if name in _USAGE:
+        return f"{'estimate' if rpc == 'Reserve' else _USAGE[name]}{dot}{rest}"
     in_account = rpc in ("CreateAccount", "UpdateAccount") and field not in ("idempotency_key", "update_mask")
     return f"account.{field}" if in_account else field
 

@@ -81,6 +81,7 @@ def get_transaction(tenant: Tenant, request: Any, _now: int) -> Message:
         transaction=replies.transactions(account)[entry.seq - 1],
         refunded_by=[replies.allocation(item, account.currency) for item in own if item[0] == entry.transaction_id],
         refund_of=[replies.allocation(item, account.currency) for item in own if item[1] == entry.transaction_id],
+        lines=[replies.rated_line(line, account.currency) for line in tenant.lines_of.get(entry.transaction_id, ())],
     )
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from decimal import Context, Decimal
+from fractions import Fraction
+from typing import Any, Final
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.decimal_pb2 import Decimal as DecimalMessage
 from google.type.money_pb2 import Money
 
 from imprest.v1 import (
@@ -17,9 +21,13 @@ from imprest.v1 import (
     reservation_pb2,
     transaction_pb2,
     trial_balance_pb2,
+    usage_pb2,
+    usage_service_pb2,
 )
 from imprest_client.testing.ledger import Outcome, Tenant, model
 from imprest_client.testing.ledger.money import NANOS_PER_UNIT
+
+_VERSION: Final = f"ver_{0:032x}"
 
 
 def money(nanos: int, currency: str) -> Money:
@@ -139,14 +147,49 @@ def _transaction(entry: model.Transaction, currency: str) -> transaction_pb2.Tra
     )
 
 
-def allocation(item: tuple[str, str, int], currency: str) -> transaction_pb2.RefundAllocation:
-    """How much of one transaction another one gave back; what providers cost the model does not know."""
-    captured, refund, amount = item
+def rated_line(rated: model.Rated, currency: str) -> usage_pb2.RatedLine:
+    """A usage line with its price and cost."""
+    line = rated.line
+    return usage_pb2.RatedLine(
+        line=usage_pb2.UsageLine(
+            line_id=line.line_id,
+            meter=line.meter,
+            provider=line.provider,
+            model=line.model,
+            quantity=DecimalMessage(value=_plain(line.quantity)),
+            destination=line.destination,
+            operation=line.operation,
+            labels=dict(line.labels),
+        ),
+        price=money(rated.price, currency),
+        cost=money(rated.cost, currency),
+        exact_price=DecimalMessage(value=_plain(_decimal(rated.exact_price))),
+        exact_cost=DecimalMessage(value=_plain(_decimal(rated.exact_cost))),
+        price_version=_VERSION,
+        cost_version=_VERSION,
+        match="the fake server's unit price",
+        duplicate=rated.duplicate,
+    )
+
+
+def _decimal(exact: Fraction) -> Decimal:
+    """The number with 18 decimals."""
+    return Decimal(round(exact * 10**18)).scaleb(-18, Context(prec=60))
+
+
+def _plain(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def allocation(item: tuple[str, str, int, int], currency: str) -> transaction_pb2.RefundAllocation:
+    """How much of one transaction another one gave back, and of its cost."""
+    captured, refund, amount, cost = item
     return transaction_pb2.RefundAllocation(
         captured_transaction_id=captured,
         refund_transaction_id=refund,
         amount=money(amount, currency),
-        provider_cost=money(0, currency),
+        provider_cost=money(cost, currency),
     )
 
 
@@ -186,7 +229,8 @@ def reply(rpc: str, tenant: Tenant, outcome: Outcome, as_of: int | None, now: in
             from_available=money(split.from_available, currency),
             receivable=money(split.receivable, currency),
             absorbed=money(split.absorbed, currency),
-            provider_cost=money(0, currency),
+            provider_cost=money(split.provider_cost, currency),
+            lines=[rated_line(line, currency) for line in outcome.lines],
         )
     if rpc == "GetReservation":
         return ledger_service_pb2.GetReservationResponse(**more)
@@ -199,6 +243,8 @@ def reply(rpc: str, tenant: Tenant, outcome: Outcome, as_of: int | None, now: in
     more["balance"] = balance(found, now)
     if rpc in ("Reserve", "Extend"):
         more["final_unit"] = outcome.final_unit
+        if outcome.affordable_s is not None:
+            more["affordable_duration"] = Duration(seconds=outcome.affordable_s)
     if rpc == "Extend" and outcome.denial_reason is not None:
         more["denial_reason"] = f"ERROR_REASON_{outcome.denial_reason}"
     if rpc == "Refund":
@@ -208,6 +254,8 @@ def reply(rpc: str, tenant: Tenant, outcome: Outcome, as_of: int | None, now: in
         more["transaction_id"] = outcome.transaction_id or ""
     if rpc == "Commit":
         more["late"] = outcome.late
+    if rpc == "RecordUsage":
+        return usage_service_pb2.RecordUsageResponse(**more)
     service: Any = ledger_service_pb2
     if not hasattr(service, f"{rpc}Response"):
         service = account_service_pb2

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from google.protobuf.message import Message
 from google.type.money_pb2 import Money
 
 from imprest.v1 import account_pb2, reservation_pb2
-from imprest_client.testing.ledger.model import Denied
+from imprest.v1.usage_pb2 import UsageLine, UsageReport
+from imprest_client.testing.ledger.model import Denied, Line, Usage
 from imprest_client.testing.ledger.money import NANOS_PER_UNIT, text_from_nanos
 
 OPERATIONS: Final[Mapping[str, str]] = {
@@ -30,6 +32,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "Commit": "commit",
     "Void": "void",
     "Charge": "charge",
+    "RecordUsage": "record_usage",
     "Refund": "refund",
     "GetAccount": "get_account",
     "GetBalance": "get_balance",
@@ -51,6 +54,16 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "customer_id": "",
     "display_name": "",
 }
+_USAGE: Final[Mapping[str, str]] = {
+    "estimate": "usage",
+    "usage": "usage",
+    "estimate_total": "total_usage",
+    "used": "used_usage",
+}
+"""What the model calls the fields that hold usage."""
+_MAX_LINES: Final = 200
+_QUANTITY: Final = re.compile(r"\d{1,16}(\.\d{1,9})?", re.ASCII)
+
 _ENUMS: Final[Mapping[str, tuple[Any, str]]] = {
     "on_expiry": (reservation_pb2.OnExpiry, "ON_EXPIRY_"),
     "overrun_policy": (account_pb2.OverrunPolicy, "OVERRUN_POLICY_"),
@@ -79,7 +92,11 @@ def _add_fields(message: Message, found: dict[str, Any], currencies: list[str]) 
             continue
         given = message.HasField(name) if field.has_presence else bool(getattr(message, name))
         if given or name in _REQUIRED:
-            found["used" if name == "used_so_far" else name] = _value(name, getattr(message, name), currencies)
+            value = getattr(message, name)
+            if isinstance(value, UsageReport):
+                found[_USAGE[name]] = _usage(name, value)
+            else:
+                found["used" if name == "used_so_far" else name] = _value(name, value, currencies)
 
 
 def _add_account(rpc: str, request: Any, found: dict[str, Any], currencies: list[str]) -> None:
@@ -120,6 +137,40 @@ def _value(name: str, value: Any, currencies: list[str]) -> Any:
     if name == "labels":
         return dict(value)
     return value
+
+
+def _usage(name: str, report: UsageReport) -> Usage:
+    if len(report.lines) > _MAX_LINES:
+        raise Denied("INVALID_ARGUMENT", field=f"{name}.lines", problem=f"must be at most {_MAX_LINES}")
+    lines = tuple(_line(f"{name}.lines[{n}]", line, report.labels) for n, line in enumerate(report.lines))
+    ids = [line.line_id for line in lines if line.line_id]
+    if len(set(ids)) < len(ids):
+        raise Denied("INVALID_ARGUMENT", field=f"{name}.lines", problem="must have different ids")
+    start, end = (
+        getattr(report, field).ToMicroseconds() if report.HasField(field) else None
+        for field in ("start_time", "end_time")
+    )
+    if start is not None and end is not None and end < start:
+        raise Denied("INVALID_ARGUMENT", field=f"{name}.end_time", problem="must not be before start_time")
+    return Usage(lines, start, end)
+
+
+def _line(path: str, line: UsageLine, labels: Mapping[str, str]) -> Line:
+    if not line.meter:
+        raise Denied("INVALID_ARGUMENT", field=f"{path}.meter", problem="is required")
+    if not _QUANTITY.fullmatch(line.quantity.value):
+        problem = "must be a number from 0 to 10^15 with at most nine decimals"
+        raise Denied("INVALID_ARGUMENT", field=f"{path}.quantity", problem=problem)
+    return Line(
+        meter=line.meter,
+        quantity=Decimal(line.quantity.value),
+        line_id=line.line_id,
+        provider=line.provider,
+        model=line.model,
+        destination=line.destination,
+        operation=line.operation,
+        labels=tuple(sorted({**labels, **line.labels}.items())),
+    )
 
 
 def _amount(name: str, money: Money) -> str:

@@ -78,6 +78,14 @@ class AmountOutOfRange(ImprestError):
 
 
 @dataclass(eq=False)
+class ResumeTokenTooOld(ImprestError):
+    """The alerts after the resume token are not kept any more; the oldest that are begin after {oldest_token}."""
+
+    oldest_token: str
+    reason: ClassVar[str] = "RESUME_TOKEN_TOO_OLD"
+
+
+@dataclass(eq=False)
 class NotFound(ImprestError):
     """There is no {resource} {id}."""
 
@@ -134,6 +142,14 @@ class PriceBookExists(ImprestError):
 
     price_book_id: str
     reason: ClassVar[str] = "PRICE_BOOK_EXISTS"
+
+
+@dataclass(eq=False)
+class ChannelExists(ImprestError):
+    """Channel {channel_id} exists already."""
+
+    channel_id: str
+    reason: ClassVar[str] = "CHANNEL_EXISTS"
 
 
 # ── business denials: the state of the books forbids it ──────────────────────────────────────────────
@@ -211,6 +227,25 @@ class CurrencyMismatch(StoredDenial):
 
 
 @dataclass(eq=False)
+class BudgetExceeded(StoredDenial):
+    """Budget {budget_id} leaves {remaining} {currency_code} to spend; {required} {currency_code} is needed."""
+
+    budget_id: str
+    currency_code: str
+    remaining: str
+    required: str
+    reason: ClassVar[str] = "BUDGET_EXCEEDED"
+
+
+@dataclass(eq=False)
+class CallsStopped(StoredDenial):
+    """Budget {budget_id} has stopped calls; an admin can resume them."""
+
+    budget_id: str
+    reason: ClassVar[str] = "CALLS_STOPPED"
+
+
+@dataclass(eq=False)
 class PriceNotFound(StoredDenial):
     """There is no {side} {missing} for meter {meter}, provider "{provider}", model "{model}", destination
     "{destination}"."""
@@ -270,6 +305,15 @@ class RefundExceedsCapture(StoredDenial):
     reason: ClassVar[str] = "REFUND_EXCEEDS_CAPTURE"
 
 
+@dataclass(eq=False)
+class ChannelNotConfigured(StoredDenial):
+    """{kind} channels need the server's setting {setting}."""
+
+    kind: str
+    setting: str
+    reason: ClassVar[str] = "CHANNEL_NOT_CONFIGURED"
+
+
 # ── the service itself ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -302,6 +346,14 @@ class QueueFull(Unavailable):
 
     problem: str = "Too many requests are waiting."
     reason: ClassVar[str] = "QUEUE_FULL"
+
+
+@dataclass(eq=False)
+class SlowReader(ImprestError):
+    """The stream's reader was too slow: more alerts wait than are kept for it. Resume after {resume_token}."""
+
+    resume_token: str
+    reason: ClassVar[str] = "SLOW_READER"
 
 
 @dataclass(eq=False)

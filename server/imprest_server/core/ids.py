@@ -2,8 +2,8 @@
 
 Reservations and transactions are UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then a counter and
 random bits, so new rows land at the right edge of their indexes. On the wire they read `rsv_` or `txn_`
-followed by 32 hexadecimal digits, and versions of price books likewise `ver_`. Tenants and accounts carry the
-caller's own names.
+followed by 32 hexadecimal digits, versions of price books likewise `ver_` and alerts `alt_`. Tenants and accounts
+carry the caller's own names.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ AccountKey = tuple[TenantId, AccountId]
 RESERVATION_PREFIX = "rsv_"
 TRANSACTION_PREFIX = "txn_"
 PRICE_VERSION_PREFIX = "ver_"
+ALERT_PREFIX = "alt_"
 ACCOUNT_PREFIX = "acc_"
 
 _DIGITS = re.compile("[0-9a-f]{32}")
@@ -90,6 +91,11 @@ def format_price_version_id(version_id: UUID) -> str:
     return PRICE_VERSION_PREFIX + version_id.hex
 
 
+def format_alert_id(alert_id: UUID) -> str:
+    """`alt_` and 32 hexadecimal digits."""
+    return ALERT_PREFIX + alert_id.hex
+
+
 def parse_reservation_id(text: str) -> ReservationId | None:
     """The reservation id written as `text`, or None when it is not one."""
     parsed = _parse(text, RESERVATION_PREFIX)
@@ -105,6 +111,11 @@ def parse_transaction_id(text: str) -> TransactionId | None:
 def parse_price_version_id(text: str) -> UUID | None:
     """The price version id written as `text`, or None when it is not one."""
     return _parse(text, PRICE_VERSION_PREFIX)
+
+
+def parse_alert_id(text: str) -> UUID | None:
+    """The alert id written as `text`, or None when it is not one."""
+    return _parse(text, ALERT_PREFIX)
 
 
 def _parse(text: str, prefix: str) -> UUID | None:

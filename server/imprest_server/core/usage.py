@@ -62,6 +62,15 @@ class RatedLine:
     duplicate: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class MeterAmount:
+    """What the usage lines of one meter cost the customer and us, in nanos."""
+
+    meter: str
+    price: int
+    cost: int
+
+
 def format_decimal(value: Decimal) -> str:
     """Plain notation without zeros at the end, the same for equal numbers; exact."""
     text = f"{value:f}"

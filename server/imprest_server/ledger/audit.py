@@ -14,7 +14,7 @@ from imprest_server.core.money import format_nanos
 from imprest_server.ledger.chart import LedgerAccountCode as Code
 from imprest_server.ledger.chart import apply_posting
 from imprest_server.ledger.hashing import chain
-from imprest_server.ledger.model import Account, Book, Transaction, TransactionKind
+from imprest_server.ledger.model import CAPTURES, Account, Book, Transaction, TransactionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,21 @@ class Allocation:
     captured_cost: int
     total_amount: int
     total_cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One row of `cost_adjustments`: by how much a transaction corrected the cost of a captured one, in nanos.
+
+    `captured_*` describe the captured transaction, None when it does not exist; `left` is what it costs in the end.
+    """
+
+    account_id: AccountId
+    cost: int
+    captured_account_id: AccountId | None
+    captured_seq: int | None
+    captured_kind: str | None
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +158,15 @@ class BookAudit:
         stored: Transaction,
         reservation_account_id: AccountId | None,
         allocations: Sequence[Allocation],
+        corrections: Sequence[Correction],
         usage: Usage | None,
+        rerated: Usage | None,
     ) -> None:
         """Check the next transaction of the journal and go on from it.
 
-        `reservation_account_id` is the account of the reservation it names, `allocations` what it gave back, `usage`
-        what its usage lines add up to.
+        `reservation_account_id` is the account of the reservation it names, `allocations` what it gave back,
+        `corrections` which costs it corrected, `usage` what its usage lines add up to, `rerated` by how much the lines
+        that it re-rated cost more.
         """
         running, seq = self.running, stored.seq
         self._expect(seq, "seq", running.seq + 1, seq)
@@ -166,7 +184,9 @@ class BookAudit:
             found = f"one of account {reservation_account_id}" if reservation_account_id else "none"
             self._expect(seq, "reservation", f"{name} of this account", found)
         self._check_allocations(stored, allocations)
+        self._check_corrections(stored, corrections)
         self._check_usage(stored, usage)
+        self._check_rerated(stored, rerated)
         running.seq, running.chain_hash, running.last_time = seq, stored.chain_hash, stored.create_time
 
     def note_stray_postings(self, seq: int) -> None:
@@ -215,6 +235,29 @@ class BookAudit:
                     expected = f"at most {format_nanos(limit)}"
                     self._expect(seq, f"{what} of seq {a.captured_seq}", expected, format_nanos(total))
 
+    def _check_corrections(self, stored: Transaction, corrections: Sequence[Correction]) -> None:
+        """A correction of costs posts what it says, of earlier usage of this book, of which no cost goes below zero."""
+        seq = stored.seq
+        if stored.kind in (TransactionKind.TRUE_UP, TransactionKind.RERATE):
+            cost = sum(p.amount for p in stored.postings if p.debit is Code.PROVIDER_COST)
+            cost -= sum(p.amount for p in stored.postings if p.credit is Code.PROVIDER_COST)
+            self._expect_amount(seq, "cost corrections", cost, sum(c.cost for c in corrections))
+            for p in stored.postings if stored.kind is TransactionKind.TRUE_UP else ():
+                self._expect(
+                    seq, "codes of a true-up", {Code.PROVIDER_COST, Code.PROVIDER_PAYABLE}, {p.debit, p.credit}
+                )
+        elif corrections:
+            self._expect(seq, "cost corrections", "none", "some")
+        for c in corrections:
+            self._expect(seq, "account of a cost correction", self.account_id, c.account_id)
+            earlier = c.captured_seq is not None and c.captured_seq < seq
+            if not earlier or c.captured_account_id != self.account_id or c.captured_kind not in CAPTURES:
+                found = f"{c.captured_kind} of account {c.captured_account_id}, seq {c.captured_seq}"
+                self._expect(seq, "captured transaction of a cost correction", "earlier usage of this book", found)
+            if c.left < 0:
+                what = f"cost in all of seq {c.captured_seq}"
+                self._expect(seq, what, "at least 0", format_nanos(c.left))
+
     def _check_usage(self, stored: Transaction, usage: Usage | None) -> None:
         """Lines cost what was posted as provider cost, and their prices are what was charged or absorbed."""
         seq = stored.seq
@@ -226,6 +269,20 @@ class BookAudit:
                 self._expect_amount(seq, "charge for usage", usage.price, charged)
         elif usage is not None and stored.kind is not TransactionKind.LATE_COMMIT:
             self._expect(seq, "usage lines", "none", "some")
+
+    def _check_rerated(self, stored: Transaction, rerated: Usage | None) -> None:
+        """A re-rate charges what its lines cost more; of what they cost less it gives back no more than that."""
+        seq = stored.seq
+        if stored.kind is TransactionKind.RERATE:
+            price = rerated.price if rerated else 0
+            charged = sum(p.amount for p in stored.postings if p.credit is Code.REVENUE)
+            self._expect_amount(seq, "charge for re-rated usage", max(0, price), charged)
+            given_back = sum(p.amount for p in stored.postings if p.debit is Code.REFUNDS)
+            if given_back > max(0, -price):
+                expected = f"at most {format_nanos(max(0, -price))}"
+                self._expect(seq, "given back for re-rated usage", expected, format_nanos(given_back))
+        elif rerated is not None:
+            self._expect(seq, "re-rated lines", "none", "some")
 
     def _expect(self, seq: int | None, what: str, expected: object, found: object) -> None:
         if expected != found and what not in self._reported:

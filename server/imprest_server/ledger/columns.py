@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from imprest_server.core.usage import format_decimal
+from imprest_server.core.money import format_nanos
+from imprest_server.core.usage import MeterAmount, format_decimal
 from imprest_server.db.arrays import (
     NULL,
     binary,
@@ -25,9 +26,17 @@ from imprest_server.db.arrays import (
     uuid,
 )
 from imprest_server.ledger.chart import LedgerAccountCode
-from imprest_server.ledger.model import Account, Book, Labels, RefundAllocation, Reservation, Transaction
+from imprest_server.ledger.model import (
+    Account,
+    Book,
+    CostAdjustment,
+    Labels,
+    RefundAllocation,
+    Reservation,
+    Transaction,
+)
 from imprest_server.ledger.operations import StoredOperation
-from imprest_server.ledger.rating import Count, CounterKey, RecordedLine
+from imprest_server.ledger.rating import Count, CounterKey, RecordedLine, ReratedLine
 from imprest_server.ledger.working_set import Ledger, OperationScope, ReservationKey
 
 #: A row to write: elements of array literals.
@@ -55,7 +64,9 @@ def rows_to_write(ledger: Ledger, now: datetime) -> list[tuple[str, list[Row]]]:
         ("insert_transactions", [_transaction_row(transaction) for transaction in transactions]),
         ("insert_postings", [row for transaction in transactions for row in _posting_rows(transaction)]),
         ("insert_refunds", [_refund_row(allocation) for allocation in changes.refunds]),
+        ("insert_cost_adjustments", [_cost_adjustment_row(adjustment) for adjustment in changes.cost_adjustments]),
         ("insert_usage_lines", [_usage_row(line) for line in changes.usage_lines]),
+        ("insert_rerated_lines", [_rerated_row(line) for line in changes.rerated_lines]),
         (
             "upsert_usage_counters",
             [_counter_row(key, ledger.counters[key[:2]][key]) for key in sorted(changes.counters)],
@@ -112,6 +123,8 @@ def _book_row(b: Book) -> Row:
         integer(b.seq),
         binary(b.chain_hash),
         timestamp(b.last_time),
+        boolean(b.low_balance),
+        timestamp(b.low_balance_time),
     )
 
 
@@ -142,7 +155,15 @@ def _reservation_row(r: Reservation) -> Row:
         numeric(r.used_cost),
         numeric(r.captured_cost),
         optional_numeric(provisional.cost if provisional else None),
+        _estimate(r.estimate),
     )
+
+
+def _estimate(estimate: Sequence[MeterAmount]) -> str:
+    """As JSON, with amounts as decimal numbers (`store.py` reads it, and budgets' store.sql sums it)."""
+    if not estimate:
+        return NULL
+    return text(json.dumps([[part.meter, format_nanos(part.price), format_nanos(part.cost)] for part in estimate]))
 
 
 def _extend_row(key: ReservationKey, idempotency_key: str, stored: StoredOperation) -> Row:
@@ -196,6 +217,16 @@ def _refund_row(r: RefundAllocation) -> Row:
     )
 
 
+def _cost_adjustment_row(c: CostAdjustment) -> Row:
+    return (
+        text(c.tenant_id),
+        uuid(c.captured_transaction_id),
+        uuid(c.adjusting_transaction_id),
+        text(c.account_id),
+        numeric(c.cost),
+    )
+
+
 def _usage_row(u: RecordedLine) -> Row:
     rated = u.priced.rated
     line = rated.line
@@ -224,6 +255,28 @@ def _usage_row(u: RecordedLine) -> Row:
         timestamp(u.start_time),
         timestamp(u.end_time),
         timestamp(u.create_time),
+    )
+
+
+def _rerated_row(r: ReratedLine) -> Row:
+    return (
+        text(r.tenant_id),
+        text(r.account_id),
+        text(r.call_id),
+        text(r.rated.line.line_id),
+        integer(r.before.number + 1),
+        integer(r.captured_seq),
+        integer(r.seq),
+        numeric(r.before.price),
+        numeric(r.before.cost),
+        numeric(r.rated.price),
+        numeric(r.rated.cost),
+        decimal(r.rated.exact_price),
+        decimal(r.rated.exact_cost),
+        uuid(r.rated.price_version),
+        uuid(r.rated.cost_version),
+        text(r.rated.match),
+        timestamp(r.create_time),
     )
 
 

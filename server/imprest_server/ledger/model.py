@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId
-from imprest_server.core.usage import RatedLine
+from imprest_server.core.usage import MeterAmount, RatedLine
 from imprest_server.core.values import value
 from imprest_server.ledger.chart import LedgerAccountCode, empty_balances
 
@@ -71,8 +71,23 @@ class TransactionKind(StrEnum):
     CHARGE = "CHARGE"
     USAGE = "USAGE"
     REFUND = "REFUND"
+    TRUE_UP = "TRUE_UP"
+    RERATE = "RERATE"
     UPDATE_ACCOUNT = "UPDATE_ACCOUNT"
     CLOSE = "CLOSE"
+
+
+#: Kinds of transactions that charge for usage: what they charged can be given back, what they cost us corrected.
+CAPTURES = frozenset(
+    {
+        TransactionKind.COMMIT,
+        TransactionKind.LATE_COMMIT,
+        TransactionKind.EXPIRE,
+        TransactionKind.CHARGE,
+        TransactionKind.USAGE,
+        TransactionKind.RERATE,
+    }
+)
 
 
 @value
@@ -110,7 +125,8 @@ class Book:
     """One account's ledger: a balance per code, the holds, the head of its hash chain.
 
     `held` is the sum of what ACTIVE reservations have left, `open_count` how many there are; both stand
-    outside the accounting equation. `last_time` is the newest transaction's create_time.
+    outside the accounting equation. `last_time` is the newest transaction's create_time. `low_balance`: it was told
+    that the balance is low, last at `low_balance_time`, and it has not recovered since.
     """
 
     tenant_id: TenantId
@@ -121,6 +137,8 @@ class Book:
     seq: int = 0
     chain_hash: bytes = GENESIS_HASH
     last_time: datetime | None = None
+    low_balance: bool = False
+    low_balance_time: datetime | None = None
 
     @property
     def wallet(self) -> int:
@@ -143,6 +161,8 @@ class Book:
             self.seq,
             self.chain_hash,
             self.last_time,
+            self.low_balance,
+            self.low_balance_time,
         )
 
 
@@ -165,8 +185,8 @@ class ProvisionalCapture:
     """What an expiry charged, kept until a late commit decides anew.
 
     `hold` is what the hold had left when it expired, `charged` what the customer paid or owes for it,
-    `absorbed` what became OVERRUN_LOSS, `cost` what became PROVIDER_COST; `transaction_id` is None when the customer
-    was charged nothing.
+    `absorbed` what became OVERRUN_LOSS, `cost` what became PROVIDER_COST; `transaction_id` is None when both
+    the customer was charged nothing and it cost nothing.
     """
 
     hold: int
@@ -191,7 +211,8 @@ class Reservation:
     `amount` and `used_so_far` count from the start of the call, captures included. `captured` is what the
     customer paid or owes, `absorbed` the overrun nobody pays. `used_cost` is the provider cost of what was used so far,
     as far as it was reported as usage, `captured_cost` the part of it that captures have posted. A hold that was priced
-    keeps the prices known at `price_epoch` and in force at its `create_time`.
+    keeps the prices known at `price_epoch` and in force at its `create_time`. `estimate` is what its amount was priced
+    from, by meter, for those who count; it is no part of what is answered.
     """
 
     tenant_id: TenantId
@@ -214,6 +235,7 @@ class Reservation:
     price_epoch: int | None = None
     used_cost: int = 0
     captured_cost: int = 0
+    estimate: tuple[MeterAmount, ...] = field(default=(), compare=False)
 
     @property
     def account_key(self) -> AccountKey:
@@ -269,10 +291,11 @@ class Transaction:
 
 @value
 class Capture:
-    """A transaction that charged the customer, as refunds see it.
+    """A transaction that charged for usage, as refunds and true-ups see it.
 
-    `charged` is what was paid or is owed by it, less what a late commit returned; `refunded` is what Refunds
-    have given back of that. `cost` and `cost_reversed` are the provider's side of the same.
+    `charged` is what was paid or is owed by it, less what a late commit or re-rates returned; `refunded` is what
+    Refunds have given back of that. `cost`, true-ups included, and `cost_reversed` are the provider's side of the same.
+    `create_time` and `labels` are the transaction's.
     """
 
     account_id: AccountId
@@ -282,6 +305,8 @@ class Capture:
     call_id: str
     charged: int
     refunded: int
+    create_time: datetime
+    labels: Labels
     cost: int = 0
     cost_reversed: int = 0
 
@@ -290,10 +315,15 @@ class Capture:
         """What is left to give back."""
         return self.charged - self.refunded
 
+    @property
+    def net_cost(self) -> int:
+        """What the provider gets for it now."""
+        return self.cost - self.cost_reversed
+
 
 @value
 class RefundAllocation:
-    """How much of one captured transaction one later transaction, of `kind` REFUND or LATE_COMMIT, gave back.
+    """How much of one captured transaction one later transaction gave back: a REFUND, LATE_COMMIT or RERATE.
 
     `amount` went to the customer; `cost` is how much less the provider gets. One of the two may be 0.
     """
@@ -304,6 +334,17 @@ class RefundAllocation:
     captured_transaction_id: TransactionId
     kind: TransactionKind
     amount: int
+    cost: int
+
+
+@value
+class CostAdjustment:
+    """By how much, up or down, a later transaction corrected the provider cost of one captured transaction."""
+
+    tenant_id: TenantId
+    account_id: AccountId
+    captured_transaction_id: TransactionId
+    adjusting_transaction_id: TransactionId
     cost: int
 
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from imprest_server.core.ids import AccountId, ReservationId, TenantId, TransactionId
 from imprest_server.core.money import Money
-from imprest_server.core.usage import UsageLine, UsageReport, format_decimal
+from imprest_server.core.usage import RatedLine, UsageLine, UsageReport, format_decimal
 from imprest_server.core.values import named_value, value
 from imprest_server.ledger.hashing import unix_micros
 from imprest_server.ledger.model import (
@@ -54,6 +54,9 @@ class OperationKind(StrEnum):
     CHARGE = "CHARGE"
     RECORD_USAGE = "RECORD_USAGE"
     REFUND = "REFUND"
+    TRUE_UP_COST = "TRUE_UP_COST"
+    RERATE = "RERATE"
+    CHARGE_SUBSCRIPTION = "CHARGE_SUBSCRIPTION"
     EXPIRE = "EXPIRE"
 
 
@@ -285,6 +288,47 @@ class Refund(Operation):
 
 
 @named_value
+class TrueUpCost(Operation):
+    """Correct what providers charge for one transaction, or for a reservation's captures, to `cost` in all.
+
+    Exactly one of the two targets is set.
+    """
+
+    kind = OperationKind.TRUE_UP_COST
+    transaction_id: TransactionId | None = None
+    reservation_id: ReservationId | None = None
+    cost: Money
+    reason: str | None = None
+
+
+@named_value
+class Rerate(Operation):
+    """Have the usage lines of one transaction cost what `lines` say, whatever they have cost before.
+
+    Made by the server: nobody asks for it by name. The key stands for the lines, so they are not part of its content.
+    """
+
+    kind = OperationKind.RERATE
+    account_id: AccountId
+    transaction_id: TransactionId
+    seq: int
+    reservation_id: ReservationId | None
+    call_id: str
+    lines: tuple[RatedLine, ...]
+    reason: str | None = None
+
+
+@named_value
+class ChargeSubscription(Operation):
+    """Internal: charge a subscription's lines for one calendar month, however long ago that began."""
+
+    kind = OperationKind.CHARGE_SUBSCRIPTION
+    account_id: AccountId
+    usage: UsageReport
+    call_id: str
+
+
+@named_value
 class ExpireDue(Operation):
     """Internal: expire the due holds of one account. It has no key and no answer of its own."""
 
@@ -357,6 +401,7 @@ def fingerprint(operation: Operation) -> bytes:
 _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
 
+_NO_CONTENT = frozenset({"tenant_id", "idempotency_key", "lines"})
 _content_names: dict[type[Operation], tuple[tuple[str, Any], ...]] = {}
 
 
@@ -364,7 +409,7 @@ def _content_fields(cls: type[Operation]) -> tuple[tuple[str, Any], ...]:
     """The names and defaults of the fields that a fingerprint covers; MISSING, for no default, equals nothing."""
     if cls not in _content_names:
         named = ((f.name, f.default) for f in fields(cls))
-        _content_names[cls] = tuple(field for field in named if field[0] not in ("tenant_id", "idempotency_key"))
+        _content_names[cls] = tuple(field for field in named if field[0] not in _NO_CONTENT)
     return _content_names[cls]
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from decimal import Decimal
+from itertools import groupby
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -31,6 +33,7 @@ from imprest_server.core.ids import (
 )
 from imprest_server.core.money import nanos_of
 from imprest_server.core.paging import Scope, cut_page, decode_token, page_limit
+from imprest_server.core.usage import RatedLine, UsageLine
 from imprest_server.db.pool import ReadPool, tenant_transaction
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.ledger.due import ExpireDue, Reading, without_due
@@ -45,13 +48,24 @@ from imprest_server.ledger.model import (
     Transaction,
     TransactionKind,
 )
-from imprest_server.ledger.rows import ENTRY_WIDTH, account_of, allocations_of, balances_of, entry_of, reservation_of
-from imprest_server.ledger.views import PastBalance, TrialBalance, size_of, trial_balance_of
+from imprest_server.ledger.rows import (
+    ENTRY_WIDTH,
+    account_of,
+    allocations_of,
+    balances_of,
+    charged_line_of,
+    entry_of,
+    reservation_of,
+)
+from imprest_server.ledger.views import PastBalance, TrialBalance, UsedLine, UsedTransaction, size_of, trial_balance_of
 
 SQL = load_sql("imprest_server.ledger", "sql/queries.sql")
 
 #: How many refunds a transaction is shown with at most, on either side: a reply must not outgrow what clients accept.
 REFUNDS_LIMIT = 10_000
+
+#: More lines no capture has: a report takes no more.
+USAGE_LIMIT = 200
 
 
 class Queries:
@@ -250,6 +264,37 @@ class Queries:
         transaction = entry_of(entry)
         return transaction, currency_code, allocations_of(transaction, entry[ENTRY_WIDTH:])
 
+    async def used_transactions(
+        self,
+        tenant_id: TenantId,
+        *,
+        start_time: datetime,
+        end_time: datetime,
+        account_id: AccountId | None,
+        after: tuple[str, int],
+        limit: int,
+    ) -> list[UsedTransaction]:
+        """Up to `limit` transactions of usage with start_time ≤ its start < end_time, by account and seq."""
+        parameters = {"start": start_time, "end": end_time, "account": account_id, "limit": limit}
+        rows = await self._rows(
+            tenant_id, SQL["used_transactions"], {**parameters, "after_account": after[0], "after_seq": after[1]}
+        )
+        found = []
+        for _, group in groupby(rows, key=lambda row: row[:2]):
+            of_one = list(group)
+            account, seq, transaction_id, reservation_id, call_id, price_time, usage_time = of_one[0][:7]
+            lines = tuple(_used_line(row) for row in of_one)
+            found.append(
+                UsedTransaction(account, seq, transaction_id, reservation_id, call_id, price_time, usage_time, lines)
+            )
+        return found
+
+    async def usage_of_transaction(self, transaction: Transaction) -> list[RatedLine]:
+        """The usage lines that it charged, in their order."""
+        parameters = {"account": transaction.account_id, "seq": transaction.seq, "limit": USAGE_LIMIT}
+        rows = await self._rows(transaction.tenant_id, SQL["usage_of_transaction"], parameters)
+        return [charged_line_of(row) for row in rows]
+
     async def trial_balance(
         self, tenant_id: TenantId, account_id: AccountId | None = None
     ) -> tuple[list[TrialBalance], datetime]:
@@ -308,3 +353,28 @@ class Queries:
 def _filtered(list_name: LiteralString, **filters: object) -> LiteralString:
     """The list's statement with the blocks of the filters whose value is set."""
     return SQL[list_name].replace("{filters}", " ".join(SQL[name] for name, value in filters.items() if value))
+
+
+def _used_line(row: TupleRow) -> UsedLine:
+    line_id, meter, provider, model, quantity, destination, operation, labels = row[7:15]
+    price, cost, exact_price, exact_cost, price_version, cost_version, match, counts = row[15:]
+    rated = RatedLine(
+        line=UsageLine(
+            line_id=line_id,
+            meter=meter,
+            provider=provider,
+            model=model,
+            quantity=quantity,
+            destination=destination,
+            operation=operation,
+            labels=labels,
+        ),
+        price=nanos_of(price),
+        cost=nanos_of(cost),
+        exact_price=exact_price,
+        exact_cost=exact_cost,
+        price_version=price_version,
+        cost_version=cost_version,
+        match=match,
+    )
+    return UsedLine(rated, {side: Decimal(before) for _, side, *_, before, _ in counts or ()})

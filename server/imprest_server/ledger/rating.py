@@ -94,6 +94,32 @@ class Rating(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LineAmounts:
+    """What a posted usage line costs now, in nanos: as posted, or as re-rated for the `number`th time."""
+
+    number: int
+    price: int
+    cost: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReratedLine:
+    """A usage line of the transaction `captured_seq` at another price than `before`. Never changed.
+
+    `seq` is the transaction that posted the difference, None when there was nothing to post.
+    """
+
+    tenant_id: TenantId
+    account_id: AccountId
+    call_id: str
+    captured_seq: int
+    rated: RatedLine
+    before: LineAmounts
+    seq: int | None
+    create_time: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedLine:
     """A usage line as it was posted, with what it was priced at. Never changed.

@@ -7,7 +7,7 @@ account      tenant_id, account_id, customer_id, display_name, currency_code, pa
              create_time, update_time
 book         tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
              overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
-             chain_hash, last_time
+             chain_hash, last_time, low_balance, low_balance_time
 reservation  tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
              labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
              provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
@@ -15,7 +15,7 @@ transaction  tenant_id, transaction_id, account_id, seq, kind, wallet_after, rec
              reason, external_reference, labels, effective_time, create_time, chain_hash
 posting      debit, credit, amount
 usage line   tenant_id, account_id, call_id, line_id, meter, provider, model, quantity, destination, operation, labels,
-             price_version_id, cost_version_id, match
+             price_version_id, cost_version_id, match; of a transaction also price, cost, exact_price, exact_cost
 entry        the columns of a transaction, then its postings' debits, credits and amounts as three arrays in line order
              (NULL when there is none)
 allocations  captured_transaction_id, refund_transaction_id, kind, amount, cost, each as an array (NULL when there is
@@ -29,6 +29,7 @@ tables instead of enum calls, positional arguments, and slices.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -97,7 +98,18 @@ def account_of(row: Row) -> Account:
 
 def book_of(row: Row) -> Book:
     """The book in a row of the columns above; its balances in chart order."""
-    return Book(row[0], row[1], balances_of(row[2:16]), _nanos(row[16]), row[17], row[18], row[19], row[20])
+    return Book(
+        row[0],
+        row[1],
+        balances_of(row[2:16]),
+        _nanos(row[16]),
+        row[17],
+        row[18],
+        row[19],
+        row[20],
+        row[21],
+        row[22],
+    )
 
 
 def reservation_of(row: Row) -> Reservation:
@@ -149,6 +161,13 @@ def usage_line_of(row: Row) -> RatedLine:
         price_version=row[11],
         cost_version=row[12],
         match=row[13],
+    )
+
+
+def charged_line_of(row: Row) -> RatedLine:
+    """The usage line of a transaction in a row of the columns above, with what it was charged."""
+    return replace(
+        usage_line_of(row), price=_nanos(row[14]), cost=_nanos(row[15]), exact_price=row[16], exact_cost=row[17]
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, LiteralString
@@ -20,13 +20,14 @@ from psycopg import AsyncConnection, AsyncCursor
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId, uuid7
 from imprest_server.core.money import nanos_of
-from imprest_server.db.arrays import array, optional_numeric, text, timestamp, uuid
+from imprest_server.core.usage import MeterAmount
+from imprest_server.db.arrays import array, integer, optional_numeric, text, timestamp, uuid
 from imprest_server.db.pool import tenants_setting
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.ledger.columns import rows_to_write
-from imprest_server.ledger.model import Capture, Reservation, TransactionKind
+from imprest_server.ledger.model import CAPTURES, Capture, Reservation, TransactionKind
 from imprest_server.ledger.operations import OperationKind, StoredOperation
-from imprest_server.ledger.rating import CounterKey
+from imprest_server.ledger.rating import CounterKey, LineAmounts
 from imprest_server.ledger.rows import RESERVATION_WIDTH, account_of, book_of, reservation_of, usage_line_of
 from imprest_server.ledger.working_set import (
     Ledger,
@@ -52,12 +53,14 @@ class Wanted:
     """The keys of all that a batch names, without duplicates: what to lock and load.
 
     `captures_of` and `captures` are the reservations and transactions whose captures a refund may give back,
-    `expiries_of` the reservations of whose expiry's capture a late commit may; their accounts are locked like those
-    of `reservations`. With each of `captures_of` stands how many nanos are to be refunded, None for all.
+    `expiries_of` the reservations of whose expiry's capture a late commit may, `costs_of` those whose captures' cost is
+    corrected; their accounts are locked like those of `reservations`. With each of `captures_of` stands how many nanos
+    are to be refunded, None for all.
 
     Usage: `lines` and `lines_of` are lines with ids of their own, of calls and of reservations; `counters` and
     `counters_of` are the accounts, named or of reservations, whose months are looked at, with an instant in the month
-    (None: now); `counts_of` are the reservations whose own part of that matters.
+    (None: now); `counts_of` are the reservations whose own part of that matters. `rerated` are the transactions whose
+    lines are re-rated.
     """
 
     tenants: set[TenantId] = field(default_factory=set[TenantId])
@@ -65,6 +68,7 @@ class Wanted:
     reservations: set[ReservationKey] = field(default_factory=set[ReservationKey])
     captures_of: dict[ReservationKey, int | None] = field(default_factory=dict[ReservationKey, int | None])
     expiries_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
+    costs_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
     captures: set[TransactionKey] = field(default_factory=set[TransactionKey])
     operations: set[OperationScope] = field(default_factory=set[OperationScope])
     external_references: set[ReferenceScope] = field(default_factory=set[ReferenceScope])
@@ -77,14 +81,18 @@ class Wanted:
         default_factory=set[tuple[TenantId, ReservationId, datetime | None]]
     )
     counts_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
+    rerated: set[tuple[TenantId, AccountId, int, TransactionId]] = field(
+        default_factory=set[tuple[TenantId, AccountId, int, TransactionId]]
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A batch's working set: the ledger, the clock after the locks, and the holds that may be due.
 
-    `crowded` are the accounts with more due holds than one batch expires; `price_epochs` tell up to where the tenants'
-    prices are known, `lock_wait_s` how long the locks took to be granted, a round trip included.
+    `crowded` are the accounts with more due holds than one batch expires; `price_epochs` and `budget_epochs` tell
+    up to where the tenants' prices and budgets are known, `lock_wait_s` how long the locks took to be granted, a round
+    trip included.
     """
 
     ledger: Ledger
@@ -92,6 +100,7 @@ class Loaded:
     due: list[tuple[Reservation, TransactionId]]
     crowded: set[AccountKey]
     price_epochs: Mapping[TenantId, int] = field(default_factory=dict[TenantId, int])
+    budget_epochs: Mapping[TenantId, int] = field(default_factory=dict[TenantId, int])
     lock_wait_s: float = 0.0
 
 
@@ -153,6 +162,18 @@ async def load(
     if wanted.counts_of:
         counts = await run("load_usage_counts", _columns(wanted.counts_of, "tenants", "reservations"))
 
+    amounts = rerates = None
+    if wanted.rerated:
+        rerated = {
+            "tenants": array(text(tenant) for tenant, *_ in wanted.rerated),
+            "accounts": array(text(account) for _, account, *_ in wanted.rerated),
+            "seqs": array(integer(seq) for _, _, seq, _ in wanted.rerated),
+        }
+        amounts = await run("load_line_amounts", rerated)
+        rerates = await run(
+            "load_rerates", {**rerated, "transactions": array(uuid(captured) for *_, captured in wanted.rerated)}
+        )
+
     locked_rows = await locks.fetchall()
     lock_wait_s = time.monotonic() - sent
     ledger = Ledger(terms)
@@ -189,12 +210,27 @@ async def load(
             for month, *key, _before, quantity in counted:
                 counter = CounterKey(tenant, account_id, date.fromisoformat(month), *key)
                 ledger.add_counted(tenant, reservation_id, counter, Decimal(quantity))
-    due_holds = [reservation_of(row) for row in await due.fetchall() if (row[0], row[2]) in locked]
+    due_holds = [_with_estimate(row, row[-1]) for row in await due.fetchall() if (row[0], row[2]) in locked]
     for reservation in due_holds:
         ledger.reservations[reservation.tenant_id, reservation.reservation_id] = reservation
+    if amounts is not None:
+        for tenant, account_id, call_id, line_id, number, price, cost in await amounts.fetchall():
+            now_costs = LineAmounts(number, nanos_of(price), nanos_of(cost))
+            ledger.line_amounts[tenant, account_id, call_id, line_id] = now_costs
+    if rerates is not None:
+        for tenant, captured, rerate in await rerates.fetchall():
+            ledger.rerates_of[tenant, captured].append(rerate)
     captures = to_refund = None
-    if by_id := wanted.captures | _captures_of_expiries(ledger, wanted.expiries_of):
-        captures = await run("load_captures", _columns(by_id, "transaction_tenants", "transactions"))
+    by_id = wanted.captures | _captures_of_expiries(ledger, wanted.expiries_of)
+    by_id |= {(key[0], rerate) for key, found in ledger.rerates_of.items() for rerate in found}
+    if by_id or wanted.costs_of:
+        captures = await run(
+            "load_captures",
+            {
+                **_columns(by_id, "transaction_tenants", "transactions"),
+                **_columns(wanted.costs_of, "costed_tenants", "costed"),
+            },
+        )
     if wanted.captures_of:
         to_refund = await run(
             "load_captures_to_refund",
@@ -211,20 +247,21 @@ async def load(
                 _add_capture(ledger, row)
     if to_refund is not None:
         _add_captures_to_refund(ledger, [row for row in await to_refund.fetchall() if (row[0], row[2]) in locked])
-    price_epochs: dict[TenantId, int] = dict(await tenants.fetchall())
+    tenant_rows = await tenants.fetchall()
     ((now,),) = await clock.fetchall()
     return Loaded(
         ledger=ledger,
         now=now,
         due=[(reservation, TransactionId(uuid7())) for reservation in due_holds],
         crowded=_crowded(due_holds, due_limit),
-        price_epochs=price_epochs,
+        price_epochs={tenant: price_epoch for tenant, price_epoch, _ in tenant_rows},
+        budget_epochs={tenant: budget_epoch for tenant, _, budget_epoch in tenant_rows},
         lock_wait_s=lock_wait_s,
     )
 
 
 async def write(conn: Connection, loaded: Loaded) -> None:
-    """Write what the fold changed and commit: COMMIT has returned when the pipeline has ended without error.
+    """Write what the fold changed.
 
     An update that does not find every row it was given aborts the transaction.
     """
@@ -236,7 +273,11 @@ async def write(conn: Connection, loaded: Loaded) -> None:
                     await cursor.execute(_UPDATES[block], [*columns, len(rows)])
                 else:
                     await cursor.execute(SQL[block], columns)
-        await cursor.execute(SQL["commit"])
+
+
+async def commit(conn: Connection) -> None:
+    """Commit: that has happened when the pipeline has ended without error."""
+    await conn.execute(SQL["commit"])
 
 
 def _all_found(update: LiteralString) -> LiteralString:
@@ -263,19 +304,28 @@ def _element(part: str | UUID | datetime | None) -> str:
 
 
 def _add_reservation(ledger: Ledger, row: tuple[Any, ...]) -> None:
-    reservation = reservation_of(row)
+    extend_key, fingerprint, denial_reason, payload, estimate = row[RESERVATION_WIDTH:]
+    reservation = _with_estimate(row, estimate)
     key = (reservation.tenant_id, reservation.reservation_id)
     ledger.reservations[key] = reservation
-    extend_key, fingerprint, denial_reason, payload = row[RESERVATION_WIDTH:]
     if extend_key is not None:
         ledger.last_extends[key] = (extend_key, StoredOperation(fingerprint, denial_reason, payload))
 
 
+def _with_estimate(row: tuple[Any, ...], estimate: list[list[str]] | None) -> Reservation:
+    reservation = reservation_of(row)
+    if estimate is None:
+        return reservation
+    amounts = (MeterAmount(meter, nanos_of(Decimal(price)), nanos_of(Decimal(cost))) for meter, price, cost in estimate)
+    return replace(reservation, estimate=tuple(amounts))
+
+
 def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
-    tenant, transaction_id, account_id, seq, reservation_id, call_id, charged, cost, *given_back = row
-    returned, refunded, cost_returned, cost_reversed = map(nanos_of, given_back)
+    tenant, transaction_id, account_id, seq, reservation_id, call_id, kind, charged, cost, *more = row
+    *later, create_time, labels = more
+    returned, refunded, cost_returned, cost_reversed, cost_corrected = map(nanos_of, later)
     ledger.transaction_accounts[tenant, transaction_id] = AccountId(account_id)
-    if charged:  # also when all of it was returned or refunded
+    if kind in CAPTURES:
         ledger.add_capture(
             tenant,
             Capture(
@@ -286,7 +336,9 @@ def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
                 call_id=call_id,
                 charged=nanos_of(charged) - returned,
                 refunded=refunded,
-                cost=nanos_of(cost) - cost_returned,
+                create_time=create_time,
+                labels=labels,
+                cost=nanos_of(cost) - cost_returned + cost_corrected,
                 cost_reversed=cost_reversed,
             ),
         )

@@ -236,9 +236,19 @@ def _charge(op: ops.Charge | ops.RecordUsage) -> None:
     _check_labels(op.labels)
 
 
-def _refund(op: ops.Refund) -> None:
+def _check_target(op: ops.Refund | ops.TrueUpCost) -> None:
     if (op.transaction_id is None) == (op.reservation_id is None):
         raise InvalidArgument(field="target", problem="must be exactly one of transaction_id and reservation_id")
+
+
+def _true_up_cost(op: ops.TrueUpCost) -> None:
+    _check_target(op)
+    _not_negative(op.cost, "cost")
+    check_text(op.reason, "reason", MAX_REASON)
+
+
+def _refund(op: ops.Refund) -> None:
+    _check_target(op)
     _positive(op.amount, "amount")
     check_text(op.reason, "reason", MAX_REASON)
 
@@ -263,4 +273,5 @@ CHECKS: Mapping[type[Operation], Callable[[Any], None]] = {
     ops.Charge: _charge,
     ops.RecordUsage: _charge,
     ops.Refund: _refund,
+    ops.TrueUpCost: _true_up_cost,
 }

@@ -35,6 +35,8 @@ MAX_DIFFERENCES = 1_000
 _PROGRESS_INTERVAL_S = 2.0
 
 Progress = Callable[[VerifyReport], None]
+#: Checks what is kept beside the books, of one tenant or of all, on a connection that reads in snapshots.
+Beside = Callable[[AsyncConnection[TupleRow], TenantId | None], AsyncGenerator[Difference, None]]
 
 
 async def verify(
@@ -45,6 +47,7 @@ async def verify(
     after: str = "",
     all_differences: bool = False,
     on_progress: Progress | None = None,
+    beside: Beside | None = None,
     chunk_accounts: int = CHUNK_ACCOUNTS,
     chunk_rows: int = CHUNK_ROWS,
 ) -> VerifyReport:
@@ -52,7 +55,7 @@ async def verify(
 
     Stops at the first difference unless `all_differences`. `dsn` is a login that row-level security does not limit,
     such as the tables' owner. CLEARING is summed over all accounts of a tenant, also when resuming, but not when only
-    one account is verified.
+    one account is verified; so is `beside` checked.
 
     Raises:
         StartupError: no database, a login that cannot see everything, an account without a tenant, or a text that is
@@ -68,6 +71,9 @@ async def verify(
     verifier = _Verifier(scope, MAX_DIFFERENCES if all_differences else 1, on_progress, chunk_accounts, chunk_rows)
     async with _connected(dsn) as verifier.connection:
         await verifier.run(_checkpoint(after))
+        if beside is not None and account_id is None:
+            async with aclosing(beside(verifier.connection, tenant_id)) as differences:
+                await verifier.note_all(differences)
     return verifier.report
 
 
@@ -79,6 +85,7 @@ def run_verify(
     account_id: str | None = None,
     after: str = "",
     all_differences: bool = False,
+    beside: Beside | None = None,
 ) -> int:
     """The command: verify, say how far it is every few seconds, and end with `verify: OK` or `verify: FAILED`.
 
@@ -100,6 +107,7 @@ def run_verify(
             after=after,
             all_differences=all_differences,
             on_progress=on_progress,
+            beside=beside,
         )
     )
     echo(f"checked {report}")
@@ -132,6 +140,7 @@ class _Verifier:
                 await self._check_books(plan)
                 await self._check_reservations(plan.rows)
                 await self._check_counters(plan.rows)
+                await self._check_rerates(plan.rows)
                 if self._has_enough:
                     break
                 if plan.last is not None:
@@ -146,6 +155,13 @@ class _Verifier:
 
     def _note(self, differences: Sequence[Difference]) -> None:
         self.report.differences += differences[: self._enough - len(self.report.differences)]
+
+    async def note_all(self, differences: AsyncIterator[Difference]) -> None:
+        """Note what else there is, up to what is enough."""
+        async for difference in differences:
+            self._note([difference])
+            if self._has_enough:
+                break
 
     async def _check_scope(self) -> None:
         """A tenant or account that is named but does not exist must not pass as verified."""
@@ -214,7 +230,9 @@ class _Verifier:
                 transaction,
                 reservation_account,
                 journal.allocations.get((tenant, account, seq), ()),
+                journal.corrections.get((tenant, account, seq), ()),
                 journal.usage.get((tenant, account, seq)),
+                journal.rerated.get((tenant, account, seq)),
             )
             self.report.transactions += 1
             self.report.postings += len(transaction.postings)
@@ -240,6 +258,12 @@ class _Verifier:
             what = f"counter of {side} {meter} in {month:%Y-%m}"
             self._note([Difference(tenant, account, None, what, format_decimal(expected), format_decimal(found))])
 
+    async def _check_rerates(self, rows: Range) -> None:
+        """Each re-rate of a line goes on from the one before, or from what was posted."""
+        for tenant, account, seq, line, expected, found in await self._rows(rows, "rerated_chains"):
+            what = f"what line {line} cost before it was re-rated"
+            self._note([Difference(tenant, account, seq, what, str(expected), str(found))])
+
     async def _check_clearing(self) -> None:
         """What left one book of a tenant by CLEARING has reached another."""
         for tenant, currency_code, total in await self._rows(self._scope, "clearing"):
@@ -251,7 +275,11 @@ class _Verifier:
 
     async def _read_journal(self, rows: Range) -> Journal:
         return journal_of(
-            await self._rows(rows, "journal"), await self._rows(rows, "allocations"), await self._rows(rows, "usage")
+            await self._rows(rows, "journal"),
+            await self._rows(rows, "allocations"),
+            await self._rows(rows, "corrections"),
+            await self._rows(rows, "usage"),
+            await self._rows(rows, "rerated"),
         )
 
     async def _rows(self, rows: Range, block: str, **parameters: Any) -> list[TupleRow]:

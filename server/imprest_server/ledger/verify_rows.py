@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 from imprest_server.core.ids import AccountKey
 from imprest_server.core.money import nanos_of
 from imprest_server.db.sqlfile import load_sql
-from imprest_server.ledger.audit import Allocation, Usage
+from imprest_server.ledger.audit import Allocation, Correction, Usage
 from imprest_server.ledger.model import Account, Book
 from imprest_server.ledger.rows import ACCOUNT_WIDTH, Row, account_of, book_of
 
@@ -49,12 +49,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Rows of journals in the order of seq in each book; what they gave back, and their usage, by tenant, account and
-    seq."""
+    """Rows of journals in the order of seq in each book; what they gave back, which costs they corrected, and their
+    usage, by tenant, account and seq."""
 
     rows: Sequence[Row]
     allocations: dict[tuple[str, str, int], list[Allocation]]
+    corrections: dict[tuple[str, str, int], list[Correction]]
     usage: dict[tuple[str, str, int], Usage]
+    rerated: dict[tuple[str, str, int], Usage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +67,29 @@ class Books:
     holds: dict[tuple[str, str], tuple[int, int]]
 
 
-def journal_of(rows: Sequence[Row], allocation_rows: Iterable[Row], usage_rows: Iterable[Row]) -> Journal:
-    """The journals in the rows of the statements `journal`, `allocations` and `usage`."""
+def journal_of(
+    rows: Sequence[Row],
+    allocation_rows: Iterable[Row],
+    correction_rows: Iterable[Row],
+    usage_rows: Iterable[Row],
+    rerated_rows: Iterable[Row],
+) -> Journal:
+    """The journals in the rows of the statements `journal`, `allocations`, `corrections`, `usage` and `rerated`."""
     allocations = defaultdict(list)
     for tenant, account, seq, *columns in allocation_rows:
         allocations[tenant, account, seq].append(_allocation_of(columns))
-    usage = {
-        (tenant, account, seq): Usage(nanos_of(price), nanos_of(cost))
-        for tenant, account, seq, price, cost in usage_rows
+    corrections = defaultdict(list)
+    for tenant, account, seq, of_account, cost, captured_account, captured_seq, kind, left in correction_rows:
+        corrections[tenant, account, seq].append(
+            Correction(of_account, nanos_of(cost), captured_account, captured_seq, kind, nanos_of(left))
+        )
+    return Journal(rows, allocations, corrections, _sums(usage_rows), _sums(rerated_rows))
+
+
+def _sums(rows: Iterable[Row]) -> dict[tuple[str, str, int], Usage]:
+    return {
+        (tenant, account, seq): Usage(nanos_of(price), nanos_of(cost)) for tenant, account, seq, price, cost in rows
     }
-    return Journal(rows, allocations, usage)
 
 
 def books_of(account_rows: Iterable[Row], hold_rows: Iterable[Row]) -> Books:

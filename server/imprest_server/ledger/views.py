@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
-from imprest_server.core.ids import AccountId
+from imprest_server.core.ids import AccountId, ReservationId, TransactionId
 from imprest_server.core.money import check_range
+from imprest_server.core.usage import RatedLine
 from imprest_server.ledger.chart import DEBIT_NORMAL, LedgerAccountCode
 from imprest_server.ledger.model import Account, Labels, Reservation, Transaction
 
@@ -44,6 +46,28 @@ class TrialBalance:
     lines: tuple[TrialBalanceLine, ...]
     total_debits: int
     total_credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsedLine:
+    """A usage line at what it costs now. `positions`: where the month's count of each side stood when it was posted."""
+
+    rated: RatedLine
+    positions: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class UsedTransaction:
+    """A transaction of usage that happened at `usage_time`, at prices of `price_time`."""
+
+    account_id: AccountId
+    seq: int
+    transaction_id: TransactionId
+    reservation_id: ReservationId | None
+    call_id: str
+    price_time: datetime
+    usage_time: datetime
+    lines: tuple[UsedLine, ...]
 
 
 def trial_balance_of(currency_code: str, balances: Mapping[LedgerAccountCode, int]) -> TrialBalance:

@@ -21,17 +21,19 @@ from imprest_server.core.ids import (
     format_reservation_id,
 )
 from imprest_server.core.usage import RatedLine
+from imprest_server.ledger.limits import Happening, Limits
 from imprest_server.ledger.model import (
     Account,
     Book,
     Capture,
+    CostAdjustment,
     RefundAllocation,
     Reservation,
     Transaction,
     TransactionKind,
 )
 from imprest_server.ledger.operations import OperationKind, StoredOperation
-from imprest_server.ledger.rating import CounterKey, Rating, RecordedLine
+from imprest_server.ledger.rating import CounterKey, LineAmounts, Rating, RecordedLine, ReratedLine
 
 ReservationKey = tuple[TenantId, ReservationId]
 TransactionKey = tuple[TenantId, TransactionId]
@@ -52,9 +54,13 @@ class Changes:
     reservations: set[ReservationKey] = field(default_factory=set[ReservationKey])
     transactions: list[Transaction] = field(default_factory=list[Transaction])
     refunds: list[RefundAllocation] = field(default_factory=list[RefundAllocation])
+    cost_adjustments: list[CostAdjustment] = field(default_factory=list[CostAdjustment])
     usage_lines: list[RecordedLine] = field(default_factory=list[RecordedLine])
+    rerated_lines: list[ReratedLine] = field(default_factory=list[ReratedLine])
     counters: set[CounterKey] = field(default_factory=set[CounterKey])
     operations: dict[OperationScope, StoredOperation] = field(default_factory=dict[OperationScope, StoredOperation])
+    #: What those who watch are to be told, in the order in which it happened.
+    happenings: list[Happening] = field(default_factory=list[Happening])
     #: The last Extend decided per reservation: its key and answer live on the reservation.
     extends: dict[ReservationKey, tuple[str, StoredOperation]] = field(
         default_factory=dict[ReservationKey, tuple[str, StoredOperation]]
@@ -66,18 +72,20 @@ class Terms:
     """Settings the rules depend on.
 
     `default_ttl` is a Reserve's without one of its own; `late_commit_window` is how long after its
-    expire_time, inclusive, a hold may still be committed.
+    expire_time, inclusive, a hold may still be committed; `low_balance_cooldown` is how long nobody is told again that
+    an account's balance is low.
     """
 
     default_ttl: timedelta = timedelta(minutes=15)
     late_commit_window: timedelta = timedelta(days=7)
+    low_balance_cooldown: timedelta = timedelta(hours=1)
 
 
 class Ledger:
     """The accounts, books, reservations, captures, keys, usage lines and month counters one batch works on.
 
-    `rating` prices usage; a batch without usage has none. `counted_by` is what the captures of a reservation have
-    added to the counters.
+    `rating` prices usage; a batch without usage has none. `limits` are None where nobody has set any.
+    `counted_by` is what the captures of a reservation have added to the counters.
     """
 
     def __init__(self, terms: Terms) -> None:
@@ -94,7 +102,11 @@ class Ledger:
         self.last_extends: dict[ReservationKey, tuple[str, StoredOperation]] = {}
         self.external_references: set[ReferenceScope] = set()
         self.rating: Rating | None = None
+        self.limits: Limits | None = None
         self.usage_lines: dict[LineKey, RatedLine] = {}
+        #: Of transactions that are re-rated: what their lines cost now, and the earlier re-rates, oldest first.
+        self.line_amounts: dict[LineKey, LineAmounts] = {}
+        self.rerates_of: defaultdict[TransactionKey, list[TransactionId]] = defaultdict(list)
         self.counters: defaultdict[AccountKey, dict[CounterKey, Decimal]] = defaultdict(dict)
         self.counted_by: defaultdict[ReservationKey, dict[CounterKey, Decimal]] = defaultdict(dict)
         self.changes = Changes()
@@ -154,13 +166,20 @@ class Ledger:
         for allocation in allocations:
             key = (allocation.tenant_id, allocation.captured_transaction_id)
             old = self.captures[key]
-            if allocation.kind is TransactionKind.LATE_COMMIT:
+            if allocation.kind is not TransactionKind.REFUND:
                 new = replace(old, charged=old.charged - allocation.amount, cost=old.cost - allocation.cost)
             else:
                 refunded, cost = old.refunded + allocation.amount, old.cost_reversed + allocation.cost
                 new = replace(old, refunded=refunded, cost_reversed=cost)
             self.captures[key] = new
             self.changes.refunds.append(allocation)
+
+    def put_cost_adjustments(self, adjustments: Iterable[CostAdjustment]) -> None:
+        """Record by how much the cost of which captures was corrected."""
+        for adjustment in adjustments:
+            key = (adjustment.tenant_id, adjustment.captured_transaction_id)
+            self.captures[key] = replace(self.captures[key], cost=self.captures[key].cost + adjustment.cost)
+            self.changes.cost_adjustments.append(adjustment)
 
     def put_usage_line(self, line: RecordedLine) -> None:
         """Keep a usage line and count it in the month."""
@@ -172,6 +191,13 @@ class Ledger:
             self.changes.counters.add(count.key)
             if line.reservation_id is not None:
                 self.add_counted(line.tenant_id, line.reservation_id, count.key, count.quantity)
+
+    def put_rerated_lines(self, lines: Iterable[ReratedLine]) -> None:
+        """Keep what lines cost from now on."""
+        for line in lines:
+            key = (line.tenant_id, line.account_id, line.call_id, line.rated.line.line_id)
+            self.line_amounts[key] = LineAmounts(line.before.number + 1, line.rated.price, line.rated.cost)
+            self.changes.rerated_lines.append(line)
 
     def add_counted(
         self, tenant_id: TenantId, reservation_id: ReservationId, key: CounterKey, quantity: Decimal

@@ -14,6 +14,7 @@ from imprest_server.ledger.operations import Request
 from imprest_server.ledger.rules import Outcome, bases, decide, expire_due
 from imprest_server.ledger.store import Connection, Loaded, Wanted
 from imprest_server.ledger.working_set import Ledger, Terms
+from imprest_server.posting.limits import Budgets
 from imprest_server.posting.prices import NotLoadedError, Prices
 from imprest_server.posting.stats import EngineStats
 
@@ -32,6 +33,7 @@ async def run_batch(
     requests: Sequence[Request],
     terms: Terms,
     prices: Prices,
+    budgets: Budgets,
     due_limit: int,
     stats: EngineStats,
     *,
@@ -46,11 +48,15 @@ async def run_batch(
     async with conn.pipeline():
         loaded = await store.load(conn, wanted, terms, due_limit, lock_timeout_ms)
         stats.lock_wait.observe(loaded.lock_wait_s)
+        loaded = await budgets.load(conn, loaded, requests)
         if wanted.counters or wanted.counters_of:
             needed = [basis for request in requests for basis in bases(loaded.ledger, request.operation, loaded.now)]
             loaded.ledger.rating = await prices.load(conn, needed, loaded.price_epochs)
         results = fold(loaded, requests)
         await store.write(conn, loaded)
+        alerted = await budgets.write(conn, loaded)
+        await store.commit(conn)
+    budgets.wake(alerted)
     return results
 
 
@@ -126,6 +132,23 @@ def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
                 wanted.captures_of[key] = None if before is None or op.amount is None else before + op.amount.nanos
             if op.transaction_id is not None:
                 wanted.captures.add((tenant, op.transaction_id))
+        case ops.TrueUpCost():
+            if op.reservation_id is not None:
+                wanted.reservations.add((tenant, op.reservation_id))
+                wanted.costs_of.add((tenant, op.reservation_id))
+            if op.transaction_id is not None:
+                wanted.captures.add((tenant, op.transaction_id))
+        case ops.ChargeSubscription():
+            wanted.accounts.add((tenant, op.account_id))
+            wanted.counters.add((tenant, op.account_id, op.usage.start_time))
+            wanted.lines.update((tenant, op.account_id, op.call_id, line.line_id) for line in op.usage.lines)
+        case ops.Rerate():
+            wanted.accounts.add((tenant, op.account_id))
+            wanted.captures.add((tenant, op.transaction_id))
+            wanted.rerated.add((tenant, op.account_id, op.seq, op.transaction_id))
+            if op.reservation_id is not None:
+                wanted.reservations.add((tenant, op.reservation_id))
+                wanted.expiries_of.add((tenant, op.reservation_id))
         case ops.UpdateAccount() | ops.FreezeAccount() | ops.UnfreezeAccount() | ops.CloseAccount():
             wanted.accounts.add((tenant, op.account_id))
         case ops.Reserve():

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from imprest_server.budgets.cache import BudgetCache
 from imprest_server.core.errors import DeadlineTooShort, Draining, QueueFull
 from imprest_server.core.ids import uuid7
 from imprest_server.ledger.operations import Operation, Request, Transfer, fingerprint
@@ -20,6 +21,7 @@ from imprest_server.ledger.rules import Outcome
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.batch import Postponed
 from imprest_server.posting.lane import Connect, Lane, Posted
+from imprest_server.posting.limits import Budgets, Wake
 from imprest_server.posting.stats import EngineStats
 from imprest_server.posting.waiting import FairQueue, Linger
 from imprest_server.pricing.cache import PriceCache
@@ -54,7 +56,8 @@ class Engine:
 
     `connect` opens a connection as the app role; `batch_max` is the most operations in one transaction
     (1: no batching), `queue_max` the most that may wait. A database that takes longer than `silence_s` over a batch
-    counts as lost. `prices` is what this process keeps of prices.
+    counts as lost. `prices` is what this process keeps of prices; `wake` is told of tenants that have new alerts, once
+    they can be read.
     """
 
     def __init__(
@@ -66,9 +69,11 @@ class Engine:
         queue_max: int,
         silence_s: float = 30.0,
         prices: PriceCache | None = None,
+        wake: Wake | None = None,
     ) -> None:
         self.stats = EngineStats()
-        self._lane = Lane(connect, terms, prices or PriceCache(), self.stats, silence_s)
+        budgets = Budgets(BudgetCache(), wake)
+        self._lane = Lane(connect, terms, prices or PriceCache(), budgets, self.stats, silence_s)
         self._batch_max = batch_max
         self._queue: FairQueue[_Item] = FairQueue(queue_max)
         self._linger = Linger(LONGEST_LINGER_S)

@@ -25,6 +25,7 @@ from imprest_server.ledger.rules import Outcome
 from imprest_server.ledger.store import Connection
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.batch import Postponed, run_batch
+from imprest_server.posting.limits import Budgets
 from imprest_server.posting.prices import Prices
 from imprest_server.posting.stats import EngineStats
 from imprest_server.pricing.cache import PriceCache
@@ -55,10 +56,17 @@ class Lane:
     """
 
     def __init__(
-        self, connect: Connect, terms: Terms, prices: PriceCache, stats: EngineStats, silence_s: float
+        self,
+        connect: Connect,
+        terms: Terms,
+        prices: PriceCache,
+        budgets: Budgets,
+        stats: EngineStats,
+        silence_s: float,
     ) -> None:
         self._connect = connect
         self._prices = Prices(prices)
+        self._budgets = budgets
         self._silence_s = silence_s
         self._terms = terms
         self._stats = stats
@@ -114,6 +122,7 @@ class Lane:
                         requests,
                         self._terms,
                         self._prices,
+                        self._budgets,
                         DUE_LIMIT,
                         self._stats,
                         lock_timeout_ms=lock_timeout_ms,

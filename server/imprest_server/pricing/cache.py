@@ -45,7 +45,15 @@ class PriceCache:
             after = catalog.epoch
             rows = await load_catalog(conn, tenant_id, after, epoch)
             if catalog.epoch == after:  # else another task was quicker, and its rows must not be added twice
-                catalog.add(rows.books, rows.versions, rows.assignments, rows.exchange_rates, epoch)
+                catalog.add(
+                    rows.books,
+                    rows.versions,
+                    rows.assignments,
+                    rows.exchange_rates,
+                    epoch,
+                    subscriptions=rows.subscriptions,
+                    ends=rows.ends,
+                )
         return catalog
 
     async def tables(self, conn: Connection, keys: Iterable[VersionKey]) -> dict[PriceVersionId, PriceTable]:

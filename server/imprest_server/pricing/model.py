@@ -17,6 +17,7 @@ from typing import NewType
 from uuid import UUID
 
 from imprest_server.core.ids import AccountId, TenantId
+from imprest_server.core.usage import UsageLine
 
 PriceBookId = NewType("PriceBookId", str)
 PriceVersionId = NewType("PriceVersionId", UUID)
@@ -179,6 +180,45 @@ class ExchangeRate:
     rate: Decimal
     epoch: int
     effective_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What customers subscribe to: a SALE book that goes before their own, and lines that are charged every month."""
+
+    plan_id: str
+    display_name: str
+    currency_code: str
+    price_book_id: PriceBookId
+    lines: tuple[UsageLine, ...]
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """From `start_time` on, an account is priced by a plan's book (None: only charged) and charged lines every month.
+
+    `end_time` is when it ends or ended, as far as is known.
+    """
+
+    subscription_id: str
+    account_id: AccountId
+    plan_id: str | None
+    price_book_id: PriceBookId | None
+    lines: tuple[UsageLine, ...]
+    start_time: datetime
+    epoch: int
+    create_time: datetime
+    end_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionEnd:
+    """A subscription ends at `end_time`, as is known from `epoch` on; what becomes known last is right."""
+
+    subscription_id: str
+    end_time: datetime
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

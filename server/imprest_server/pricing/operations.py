@@ -12,10 +12,11 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
 
 from imprest_server.core.ids import AccountId, TenantId
-from imprest_server.core.usage import format_decimal
-from imprest_server.pricing.model import BookSide, Difference, Price, PriceBookId, PriceVersion
+from imprest_server.core.usage import UsageLine, format_decimal
+from imprest_server.pricing.model import BookSide, Difference, Price, PriceBookId, PriceVersion, PriceVersionId
 
 T = TypeVar("T")
 
@@ -103,6 +104,53 @@ class SetExchangeRate(Operation):
     effective_time: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerateUsage(Operation):
+    """Have usage of a period (start_time ≤ its start < end_time) cost what a version says; None: what is published now.
+
+    Of one account, or of all of the tenant (None).
+    """
+
+    kind = "RERATE_USAGE"
+    start_time: datetime
+    end_time: datetime
+    account_id: AccountId | None
+    version_id: PriceVersionId | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatePlan(Operation):
+    """Offer a plan. Without lines it has one: a month of the plan itself."""
+
+    kind = "CREATE_PLAN"
+    plan_id: str
+    display_name: str
+    currency_code: str
+    price_book_id: PriceBookId
+    lines: tuple[UsageLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribe(Operation):
+    """Subscribe an account to a plan, to lines of its own, or both."""
+
+    kind = "SUBSCRIBE"
+    account_id: AccountId
+    plan_id: str | None
+    lines: tuple[UsageLine, ...]
+    start_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsubscribe(Operation):
+    """End a subscription: months that have begun by then have been charged, and stay so."""
+
+    kind = "UNSUBSCRIBE"
+    subscription_id: str
+    end_time: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Written(Generic[T]):
     """What a request has added, and whether an earlier one with the same key had."""
@@ -148,6 +196,10 @@ def _plain(value: Any) -> Any:
         return format_decimal(value)
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, UUID):
+        return value.hex
     if is_dataclass(value) and not isinstance(value, type):
         # Fields that have their default are left out, so that a later field changes no fingerprint.
         return {f.name: _plain(item) for f in fields(value) if (item := getattr(value, f.name)) != f.default}

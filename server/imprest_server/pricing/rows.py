@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 from imprest_server.core.ids import TenantId
+from imprest_server.core.usage import UsageLine
 from imprest_server.db.arrays import decimal, text, uuid
 from imprest_server.pricing.model import (
     Assignment,
     BookSide,
     ChargeModel,
     ExchangeRate,
+    Plan,
     Price,
     PriceBook,
     PriceVersion,
     PriceVersionId,
+    Subscription,
+    SubscriptionEnd,
     Tier,
 )
 
@@ -78,6 +83,51 @@ def exchange_rate_of(row: Sequence[Any]) -> ExchangeRate:
         epoch=epoch,
         effective_time=effective_time,
     )
+
+
+def plan_of(row: Sequence[Any]) -> Plan:
+    """A row of find_plan."""
+    plan_id, display_name, currency_code, price_book_id, lines, create_time = row
+    return Plan(
+        plan_id=plan_id,
+        display_name=display_name,
+        currency_code=currency_code,
+        price_book_id=price_book_id,
+        lines=lines_of(lines),
+        create_time=create_time,
+    )
+
+
+def subscription_of(row: Sequence[Any]) -> Subscription:
+    """A row of load_subscriptions, or with its end after that."""
+    subscription_id, account_id, plan_id, price_book_id, lines, start_time, epoch, create_time, *end = row
+    return Subscription(
+        subscription_id=subscription_id,
+        account_id=account_id,
+        plan_id=plan_id,
+        price_book_id=price_book_id,
+        lines=lines_of(lines),
+        start_time=start_time,
+        epoch=epoch,
+        create_time=create_time,
+        end_time=end[0] if end else None,
+    )
+
+
+def subscription_end_of(row: Sequence[Any]) -> SubscriptionEnd:
+    """A row of load_subscription_ends."""
+    subscription_id, end_time, epoch = row
+    return SubscriptionEnd(subscription_id=subscription_id, end_time=end_time, epoch=epoch)
+
+
+def lines_text(lines: Iterable[UsageLine]) -> str:
+    """Usage lines as JSON."""
+    return json.dumps([{**asdict(line), "quantity": str(line.quantity)} for line in lines])
+
+
+def lines_of(items: Sequence[Any]) -> tuple[UsageLine, ...]:
+    """The usage lines in JSON made by `lines_text`."""
+    return tuple(UsageLine(**{**item, "quantity": Decimal(item["quantity"])}) for item in items)
 
 
 def price_of(row: Sequence[Any]) -> Price:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -27,8 +28,9 @@ from imprest_server.core.errors import (
     restore_denial,
 )
 from imprest_server.core.ids import uuid7
+from imprest_server.core.usage import UsageLine
 from imprest_server.db.pool import ReadPool
-from imprest_server.pricing import store
+from imprest_server.pricing import plans, store
 from imprest_server.pricing.cache import PriceCache
 from imprest_server.pricing.importers.csv_prices import read_csv
 from imprest_server.pricing.importers.imported import Imported
@@ -38,28 +40,42 @@ from imprest_server.pricing.model import (
     BookSide,
     Difference,
     ExchangeRate,
+    Plan,
     Price,
     PriceBook,
     PriceBookId,
     PriceVersion,
     PriceVersionId,
+    Subscription,
+    SubscriptionEnd,
 )
 from imprest_server.pricing.operations import (
     AssignPriceBook,
+    CreatePlan,
     CreatePriceBook,
     ImportPrices,
     Operation,
     Publication,
     Published,
     PublishPrices,
+    RerateUsage,
     SetExchangeRate,
     SetOverride,
+    Subscribe,
+    Unsubscribe,
     Written,
     fingerprint,
 )
 from imprest_server.pricing.rules import Catalog, check_prices, differences
 from imprest_server.pricing.store import Connection, StoredOperation
-from imprest_server.pricing.validation import BOOK_PREFIX, OVERRIDE_PREFIX, check_count, effective, validate
+from imprest_server.pricing.validation import (
+    BOOK_PREFIX,
+    OVERRIDE_PREFIX,
+    SUBSCRIPTION_PREFIX,
+    check_count,
+    effective,
+    validate,
+)
 
 # Each failure means that another write of the same tenant has succeeded.
 _ATTEMPTS = 20
@@ -197,6 +213,106 @@ class PriceAdmin:
 
         async def replay(conn: Connection, payload: Payload) -> ExchangeRate:
             return (await self._rows_of(conn, op, payload)).exchange_rates[0]
+
+        return await self._once(op, write, replay)
+
+    # ── plans ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def create_plan(self, op: CreatePlan) -> Written[Plan]:
+        """Offer a plan. Raises NotFound, CurrencyMismatch."""
+
+        async def write(conn: Connection, digest: bytes) -> Plan:
+            locked = await self._lock(conn, op)
+            book = _book(locked.catalog, op.price_book_id)
+            if book.side is not BookSide.SALE or book.account_id is not None:
+                raise InvalidArgument(field="plan.price_book_id", problem="must be a SALE book, and no overrides")
+            if book.currency_code != op.currency_code:
+                raise InvalidArgument(field="plan.currency_code", problem="must be that of the book")
+            if await plans.find_plan(conn, op.tenant_id, op.plan_id) is not None:
+                raise InvalidArgument(field="plan.plan_id", problem="is the id of another plan")
+            plan = Plan(
+                plan_id=op.plan_id,
+                display_name=op.display_name,
+                currency_code=op.currency_code,
+                price_book_id=op.price_book_id,
+                lines=op.lines or (UsageLine(meter="plan.months", model=op.plan_id, quantity=Decimal(1)),),
+                create_time=locked.now,
+            )
+            await plans.insert_plan(conn, op.tenant_id, plan)
+            await self._keep(conn, op, digest, locked.now, {})
+            return plan
+
+        async def replay(conn: Connection, _: Payload) -> Plan:
+            return await plans.get_plan(conn, op.tenant_id, op.plan_id)
+
+        return await self._once(op, write, replay)
+
+    async def subscribe(self, op: Subscribe) -> Written[Subscription]:
+        """Subscribe an account. Raises NotFound, CurrencyMismatch."""
+
+        async def write(conn: Connection, digest: bytes) -> Subscription:
+            payer = await store.find_account(conn, op.tenant_id, op.account_id)
+            plan = None if op.plan_id is None else await plans.get_plan(conn, op.tenant_id, op.plan_id)
+            if plan is not None and plan.currency_code != payer.currency_code:
+                raise CurrencyMismatch(
+                    account_id=payer.account_id,
+                    account_currency_code=payer.currency_code,
+                    currency_code=plan.currency_code,
+                )
+            locked = await self._lock(conn, op)
+            subscription = Subscription(
+                subscription_id=SUBSCRIPTION_PREFIX + uuid7().hex,
+                account_id=op.account_id,
+                plan_id=op.plan_id,
+                price_book_id=None if plan is None else plan.price_book_id,
+                lines=(*(plan.lines if plan else ()), *op.lines),
+                start_time=effective(op.start_time, locked.now),
+                epoch=locked.epoch,
+                create_time=locked.now,
+            )
+            await plans.insert_subscription(conn, op.tenant_id, subscription)
+            await self._count_up(conn, op, digest, locked)
+            return subscription
+
+        async def replay(conn: Connection, payload: Payload) -> Subscription:
+            return (await self._rows_of(conn, op, payload)).subscriptions[0]
+
+        return await self._once(op, write, replay)
+
+    async def unsubscribe(self, op: Unsubscribe) -> Written[Subscription]:
+        """End a subscription. Raises NotFound."""
+
+        async def write(conn: Connection, digest: bytes) -> Subscription:
+            locked = await self._lock(conn, op)
+            subscription = await plans.get_subscription(conn, op.tenant_id, op.subscription_id)
+            end_time = effective(op.end_time, locked.now)
+            if end_time < subscription.start_time:
+                raise InvalidArgument(field="end_time", problem="must not be before the subscription's start")
+            if subscription.end_time is not None and end_time > subscription.end_time:
+                raise InvalidArgument(field="end_time", problem="must not be after the end that the subscription has")
+            end = SubscriptionEnd(subscription_id=op.subscription_id, end_time=end_time, epoch=locked.epoch)
+            await plans.insert_end(conn, op.tenant_id, end, locked.now)
+            await self._count_up(conn, op, digest, locked)
+            return replace(subscription, end_time=end_time)
+
+        async def replay(conn: Connection, payload: Payload) -> Subscription:
+            subscription = await plans.get_subscription(conn, op.tenant_id, op.subscription_id)
+            return replace(subscription, end_time=(await self._rows_of(conn, op, payload)).ends[0].end_time)
+
+        return await self._once(op, write, replay)
+
+    # ── re-rating ────────────────────────────────────────────────────────────────────────────────────
+
+    async def begin_rerate(self, op: RerateUsage) -> Written[int]:
+        """Keep that usage is re-rated under this key, and by which epoch, for when it goes on after an interruption."""
+
+        async def write(conn: Connection, digest: bytes) -> int:
+            locked = await self._lock(conn, op)
+            await self._keep(conn, op, digest, locked.now, {"epoch": locked.epoch - 1})
+            return locked.epoch - 1
+
+        async def replay(_: Connection, payload: Payload) -> int:
+            return int(payload["epoch"])
 
         return await self._once(op, write, replay)
 

@@ -34,8 +34,19 @@ from imprest_server.pricing.model import (
     PriceKey,
     PriceVersion,
     PriceVersionId,
+    Subscription,
+    SubscriptionEnd,
 )
-from imprest_server.pricing.rows import assignment_of, book_of, exchange_rate_of, price_of, price_row, version_of
+from imprest_server.pricing.rows import (
+    assignment_of,
+    book_of,
+    exchange_rate_of,
+    price_of,
+    price_row,
+    subscription_end_of,
+    subscription_of,
+    version_of,
+)
 from imprest_server.pricing.rules import Payer
 
 Connection = AsyncConnection[Any]
@@ -54,6 +65,8 @@ class CatalogRows:
     versions: Sequence[PriceVersion]
     assignments: Sequence[Assignment]
     exchange_rates: Sequence[ExchangeRate]
+    subscriptions: Sequence[Subscription]
+    ends: Sequence[SubscriptionEnd]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,7 @@ async def transaction(pool: ReadPool, tenant_id: TenantId) -> AsyncIterator[Conn
 
 async def read_epoch(conn: Connection, tenant_id: TenantId) -> int:
     """The tenant's price epoch, without a lock; 0 for an unknown tenant."""
-    rows = await _rows(conn, "read_epoch", {"tenant": tenant_id})
+    rows = await fetch(conn, "read_epoch", {"tenant": tenant_id})
     return rows[0][0] if rows else 0
 
 
@@ -101,11 +114,15 @@ async def load_catalog(conn: Connection, tenant_id: TenantId, after: int, epoch:
         versions = await run("load_versions")
         assignments = await run("load_assignments")
         exchange_rates = await run("load_exchange_rates")
+        subscriptions = await run("load_subscriptions")
+        ends = await run("load_subscription_ends")
         return CatalogRows(
             books=[book_of(row) for row in await books.fetchall()],
             versions=[version_of(row) for row in await versions.fetchall()],
             assignments=[assignment_of(row) for row in await assignments.fetchall()],
             exchange_rates=[exchange_rate_of(row) for row in await exchange_rates.fetchall()],
+            subscriptions=[subscription_of(row) for row in await subscriptions.fetchall()],
+            ends=[subscription_end_of(row) for row in await ends.fetchall()],
         )
 
 
@@ -115,7 +132,7 @@ async def load_prices(
     """The prices of these versions, in one round trip; an empty list for a version without any."""
     wanted = sorted(keys, key=lambda key: (key[0], key[1].int))
     found: dict[PriceVersionId, list[Price]] = {version_id: [] for _, version_id in wanted}
-    rows = await _rows(
+    rows = await fetch(
         conn,
         "load_prices",
         {"tenants": array(text(key[0]) for key in wanted), "versions": array(uuid(key[1]) for key in wanted)},
@@ -127,7 +144,7 @@ async def load_prices(
 
 async def clock(conn: Connection, tenant_id: TenantId, epoch: int) -> datetime:
     """The database's time, but not before the change of prices that made this epoch."""
-    ((now,),) = await _rows(conn, "clock", {"tenant": tenant_id, "epoch": epoch})
+    ((now,),) = await fetch(conn, "clock", {"tenant": tenant_id, "epoch": epoch})
     return now  # type: ignore[no-any-return]
 
 
@@ -147,7 +164,7 @@ async def load_counters(conn: Connection, keys: Iterable[CounterKey]) -> dict[Co
         )
         for key in keys
     ]
-    found = await _rows(conn, "load_counters", dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    found = await fetch(conn, "load_counters", dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
     return {
         CounterKey(tenant_id, account_id, month, BookSide(side), PriceKey(*price)): quantity
         for tenant_id, account_id, month, side, *price, quantity in found
@@ -156,7 +173,7 @@ async def load_counters(conn: Connection, keys: Iterable[CounterKey]) -> dict[Co
 
 async def find_account(conn: Connection, tenant_id: TenantId, account_id: AccountId) -> Payer:
     """An account as far as prices care; raises NotFound."""
-    rows = await _rows(conn, "find_account", {"tenant": tenant_id, "account": account_id})
+    rows = await fetch(conn, "find_account", {"tenant": tenant_id, "account": account_id})
     if not rows:
         raise NotFound(resource="account", id=account_id)
     ((currency_code, parent_account_id, time_zone),) = rows
@@ -165,7 +182,7 @@ async def find_account(conn: Connection, tenant_id: TenantId, account_id: Accoun
 
 async def find_version(conn: Connection, tenant_id: TenantId, version_id: PriceVersionId) -> PriceVersion | None:
     """A version by its id."""
-    rows = await _rows(conn, "find_version", {"tenant": tenant_id, "version": version_id})
+    rows = await fetch(conn, "find_version", {"tenant": tenant_id, "version": version_id})
     return version_of(rows[0]) if rows else None
 
 
@@ -174,23 +191,25 @@ async def find_override(
 ) -> PriceBook | None:
     """The book of an account's overrides, when there have been any."""
     parameters = {"tenant": tenant_id, "account": account_id, "side": side, "currency": currency_code}
-    rows = await _rows(conn, "find_override", parameters)
+    rows = await fetch(conn, "find_override", parameters)
     return book_of(rows[0]) if rows else None
 
 
 async def find_operation(conn: Connection, tenant_id: TenantId, kind: str, key: str) -> StoredOperation | None:
     """What was decided under a key."""
-    rows = await _rows(conn, "find_operation", {"tenant": tenant_id, "kind": kind, "key": key})
+    rows = await fetch(conn, "find_operation", {"tenant": tenant_id, "kind": kind, "key": key})
     return StoredOperation(*rows[0]) if rows else None
 
 
-async def _rows(conn: Connection, block: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
+async def fetch(conn: Connection, block: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
+    """The rows of a statement of sql/store.sql."""
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(SQL[block], parameters)
         return await cursor.fetchall()
 
 
-async def _run(conn: Connection, block: str, parameters: Mapping[str, Any] | Sequence[Any]) -> None:
+async def execute(conn: Connection, block: str, parameters: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Run a statement of sql/store.sql."""
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(SQL[block], parameters)
 
@@ -204,7 +223,7 @@ async def insert_prices(
     """Add the prices of a version that is inserted later in this transaction. Takes no lock of the tenant's row."""
     for start in range(0, len(prices), _INSERTED_AT_ONCE):
         rows = [price_row(tenant_id, version_id, price) for price in prices[start : start + _INSERTED_AT_ONCE]]
-        await _run(conn, "insert_prices", [array(column) for column in zip(*rows, strict=True)])
+        await execute(conn, "insert_prices", [array(column) for column in zip(*rows, strict=True)])
 
 
 async def lock_tenant(conn: Connection, tenant_id: TenantId) -> tuple[int, datetime]:
@@ -213,19 +232,19 @@ async def lock_tenant(conn: Connection, tenant_id: TenantId) -> tuple[int, datet
     Waits for the posting batches that are under way, and new ones wait for this transaction: keep it short. Nothing
     that refers to the tenant's row by a foreign key may be inserted before: two who have done so deadlock here.
     """
-    ((epoch,),) = await _rows(conn, "lock_tenant", {"tenant": tenant_id})
+    ((epoch,),) = await fetch(conn, "lock_tenant", {"tenant": tenant_id})
     return epoch, await clock(conn, tenant_id, epoch)
 
 
 async def last_number(conn: Connection, tenant_id: TenantId, price_book_id: PriceBookId) -> int:
     """How many versions a book has. Final under the tenant's lock."""
-    ((number,),) = await _rows(conn, "last_number", {"tenant": tenant_id, "book": price_book_id})
+    ((number,),) = await fetch(conn, "last_number", {"tenant": tenant_id, "book": price_book_id})
     return number  # type: ignore[no-any-return]
 
 
 async def insert_book(conn: Connection, book: PriceBook, epoch: int) -> None:
     """Add a price book."""
-    await _run(
+    await execute(
         conn,
         "insert_book",
         {
@@ -243,7 +262,7 @@ async def insert_book(conn: Connection, book: PriceBook, epoch: int) -> None:
 
 async def insert_version(conn: Connection, tenant_id: TenantId, version: PriceVersion) -> None:
     """Add a version, whose prices are there."""
-    await _run(
+    await execute(
         conn,
         "insert_version",
         {
@@ -262,7 +281,7 @@ async def insert_assignment(
     conn: Connection, tenant_id: TenantId, assignment: Assignment, create_time: datetime
 ) -> None:
     """Add an assignment."""
-    await _run(
+    await execute(
         conn,
         "insert_assignment",
         {
@@ -282,7 +301,7 @@ async def insert_exchange_rate(
     conn: Connection, tenant_id: TenantId, rate: ExchangeRate, create_time: datetime
 ) -> None:
     """Add an exchange rate."""
-    await _run(
+    await execute(
         conn,
         "insert_exchange_rate",
         {
@@ -299,14 +318,14 @@ async def insert_exchange_rate(
 
 async def set_epoch(conn: Connection, tenant_id: TenantId, epoch: int) -> None:
     """Count the tenant's epoch up, under its lock."""
-    await _run(conn, "set_epoch", {"tenant": tenant_id, "epoch": epoch})
+    await execute(conn, "set_epoch", {"tenant": tenant_id, "epoch": epoch})
 
 
 async def insert_operation(
     conn: Connection, tenant_id: TenantId, kind: str, key: str, stored: StoredOperation, create_time: datetime
 ) -> None:
     """Keep what was decided under a key."""
-    await _run(
+    await execute(
         conn,
         "insert_operation",
         {

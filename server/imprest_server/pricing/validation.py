@@ -9,17 +9,22 @@ from imprest_server.core.errors import InvalidArgument
 from imprest_server.pricing.model import PriceBookId
 from imprest_server.pricing.operations import (
     AssignPriceBook,
+    CreatePlan,
     CreatePriceBook,
     Operation,
     Publication,
     PublishPrices,
+    RerateUsage,
     SetExchangeRate,
     SetOverride,
+    Subscribe,
+    Unsubscribe,
 )
 from imprest_server.pricing.rules.checks import MAX_DECIMALS, MAX_NAME
 from imprest_server.pricing.rules.values import number_problem, text_problem
 
 #: How many prices a version has at most.
+MAX_REASON = 1024
 MAX_PRICES = 40_000
 #: How far from now an `effective_time` may be.
 MAX_AGE = timedelta(days=35)
@@ -27,6 +32,8 @@ MAX_AHEAD = timedelta(days=3653)
 #: Ids of books that the server makes begin with these.
 BOOK_PREFIX = "pbk_"
 OVERRIDE_PREFIX = "ovr_"
+#: And those of subscriptions.
+SUBSCRIPTION_PREFIX = "sub_"
 
 _KEY = re.compile(r"[ -~]{1,255}")
 _BOOK_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -63,6 +70,24 @@ def validate(op: Operation) -> None:
                 raise InvalidArgument(field="rate", problem="must be above zero")
             if problem := number_problem(op.rate, MAX_DECIMALS):
                 raise InvalidArgument(field="rate", problem=problem)
+        case CreatePlan():
+            check_book_id(op.plan_id, "plan.plan_id")
+            check_currency(op.currency_code, "plan.currency_code")
+            check_book_id(op.price_book_id, "plan.price_book_id")
+            if problem := text_problem(op.display_name, MAX_NAME):
+                raise InvalidArgument(field="plan.display_name", problem=problem)
+        case Subscribe():
+            if op.plan_id is not None:
+                check_book_id(op.plan_id, "plan_id")
+            elif not op.lines:
+                raise InvalidArgument(field="plan_id", problem="is required, or lines")
+        case Unsubscribe():
+            check_book_id(op.subscription_id, "subscription_id")
+        case RerateUsage():
+            if op.end_time <= op.start_time:
+                raise InvalidArgument(field="end_time", problem="must be after start_time")
+            if problem := text_problem(op.reason, MAX_REASON):
+                raise InvalidArgument(field="reason", problem=problem)
         case Publication():
             _publication(op)
         case _:

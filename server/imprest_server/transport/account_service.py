@@ -26,6 +26,7 @@ from imprest_server.transport.convert import (
     to_time,
 )
 from imprest_server.transport.identity import TENANT
+from imprest_server.transport.prices import first_of
 from imprest_server.transport.replies import account_reply, id_of
 from imprest_server.transport.resources import (
     ACCOUNT_STATE,
@@ -38,6 +39,7 @@ from imprest_server.transport.resources import (
     to_trial_balance,
 )
 from imprest_server.transport.submit import Submit
+from imprest_server.transport.usage import to_rated_line
 
 Context = ServicerContext[Message, Message]
 
@@ -267,6 +269,8 @@ class AccountService(AccountServiceServicer):
         for allocation in allocations:
             side = reply.refunded_by if allocation.captured_transaction_id == transaction_id else reply.refund_of
             side.append(to_refund_allocation(allocation, currency))
+        lines = await self._queries.usage_of_transaction(transaction)
+        reply.lines.extend(first_of(to_rated_line(line, currency) for line in lines))
         return reply
 
     async def GetTrialBalance(self, request: pb.GetTrialBalanceRequest, context: Context) -> pb.GetTrialBalanceResponse:

@@ -58,6 +58,7 @@ class BatchLedgerService(LedgerService):
             "withdraw": accounts.Withdraw,
             "transfer": accounts.Transfer,
             "record_usage": usage.RecordUsage,
+            "true_up_cost": usage.TrueUpCost,
         }
 
     async def BatchExecute(self, request: pb.BatchExecuteRequest, context: Context) -> pb.BatchExecuteResponse:

@@ -8,6 +8,7 @@ Thousands of prices are translated in a thread, so that calls need not wait for 
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from google.protobuf.message import Message
 from grpc.aio import ServicerContext
@@ -16,15 +17,18 @@ from imprest.v1 import pricing_service_pb2 as pb
 from imprest.v1.pricing_service_pb2_grpc import PricingServiceServicer
 from imprest_server.core.errors import InvalidArgument
 from imprest_server.ledger.validation import check_text
+from imprest_server.posting.rerates import Rerated, Rerates
 from imprest_server.pricing import operations as ops
 from imprest_server.pricing.importers.imported import Skipped
 from imprest_server.pricing.model import PriceBookId
+from imprest_server.pricing.plans import PlanQueries
 from imprest_server.pricing.queries import PriceQueries, list_meters
 from imprest_server.pricing.quotes import Quotes
 from imprest_server.pricing.service import PriceAdmin
 from imprest_server.pricing.validation import check_book_id
 from imprest_server.transport.convert import parse_account_id, parse_decimal, parse_time, to_decimal, to_money
 from imprest_server.transport.identity import TENANT
+from imprest_server.transport.plans import to_plan, to_subscription
 from imprest_server.transport.prices import (
     BOOK_SIDE,
     first_of,
@@ -42,7 +46,9 @@ from imprest_server.transport.prices import (
     to_summary,
     to_version,
 )
-from imprest_server.transport.usage import parse_usage, to_rated_line
+from imprest_server.transport.replies import id_of
+from imprest_server.transport.resources import to_charge
+from imprest_server.transport.usage import parse_monthly, parse_usage, to_rated_line
 
 Context = ServicerContext[Message, Message]
 
@@ -50,7 +56,11 @@ Context = ServicerContext[Message, Message]
 class PricingService(PricingServiceServicer):
     """What an admin of prices needs; the proto's comments are the contract."""
 
-    def __init__(self, admin: PriceAdmin, queries: PriceQueries, quotes: Quotes) -> None:
+    def __init__(
+        self, admin: PriceAdmin, queries: PriceQueries, quotes: Quotes, rerates: Rerates, plans: PlanQueries
+    ) -> None:
+        self._rerates = rerates
+        self._plans = plans
         self._admin = admin
         self._queries = queries
         self._quotes = quotes
@@ -241,6 +251,89 @@ class PricingService(PricingServiceServicer):
         )
         return pb.SetExchangeRateResponse(exchange_rate=to_exchange_rate(written.value), replayed=written.replayed)
 
+    async def Rerate(self, request: pb.RerateRequest, context: Context) -> pb.RerateResponse:
+        """Have usage of a period cost what other prices say."""
+        items, next_page_token, replayed = await self._rerates.page(
+            ops.RerateUsage(
+                tenant_id=TENANT,
+                idempotency_key=request.idempotency_key,
+                start_time=_required_time(request, "start_time"),
+                end_time=_required_time(request, "end_time"),
+                account_id=parse_account_id(request.account_id) if request.account_id else None,
+                version_id=parse_version(request.version_id) if request.version_id else None,
+                reason=request.reason,
+            ),
+            validate_only=request.validate_only,
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return pb.RerateResponse(
+            items=[_to_rerate_item(item) for item in items], next_page_token=next_page_token, replayed=replayed
+        )
+
+    async def CreatePlan(self, request: pb.CreatePlanRequest, context: Context) -> pb.CreatePlanResponse:
+        """Offer a plan."""
+        plan = request.plan
+        written = await self._admin.create_plan(
+            ops.CreatePlan(
+                tenant_id=TENANT,
+                idempotency_key=request.idempotency_key,
+                plan_id=plan.plan_id,
+                display_name=plan.display_name,
+                currency_code=plan.currency_code,
+                price_book_id=PriceBookId(plan.price_book_id),
+                lines=parse_monthly(plan.lines, "plan.lines"),
+            )
+        )
+        return pb.CreatePlanResponse(plan=to_plan(written.value), replayed=written.replayed)
+
+    async def ListPlans(self, request: pb.ListPlansRequest, context: Context) -> pb.ListPlansResponse:
+        """List plans by id."""
+        plans, next_page_token = await self._plans.list_plans(
+            TENANT, page_size=request.page_size, page_token=request.page_token
+        )
+        return pb.ListPlansResponse(plans=[to_plan(plan) for plan in plans], next_page_token=next_page_token)
+
+    async def Subscribe(self, request: pb.SubscribeRequest, context: Context) -> pb.SubscribeResponse:
+        """Subscribe an account."""
+        written = await self._admin.subscribe(
+            ops.Subscribe(
+                tenant_id=TENANT,
+                idempotency_key=request.idempotency_key,
+                account_id=parse_account_id(request.account_id),
+                plan_id=request.plan_id or None,
+                lines=parse_monthly(request.lines, "lines"),
+                start_time=parse_time(request, "start_time"),
+            )
+        )
+        return pb.SubscribeResponse(subscription=to_subscription(written.value), replayed=written.replayed)
+
+    async def Unsubscribe(self, request: pb.UnsubscribeRequest, context: Context) -> pb.UnsubscribeResponse:
+        """End a subscription."""
+        written = await self._admin.unsubscribe(
+            ops.Unsubscribe(
+                tenant_id=TENANT,
+                idempotency_key=request.idempotency_key,
+                subscription_id=request.subscription_id,
+                end_time=parse_time(request, "end_time"),
+            )
+        )
+        return pb.UnsubscribeResponse(subscription=to_subscription(written.value), replayed=written.replayed)
+
+    async def ListSubscriptions(
+        self, request: pb.ListSubscriptionsRequest, context: Context
+    ) -> pb.ListSubscriptionsResponse:
+        """List subscriptions, oldest first."""
+        found, next_page_token = await self._plans.list_subscriptions(
+            TENANT,
+            account_id=parse_account_id(request.account_id) if request.account_id else None,
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return pb.ListSubscriptionsResponse(
+            subscriptions=[to_subscription(subscription) for subscription in found], next_page_token=next_page_token
+        )
+
     async def Quote(self, request: pb.QuoteRequest, context: Context) -> pb.QuoteResponse:
         """Price usage without posting it."""
         usage = parse_usage(request, "usage")
@@ -267,3 +360,26 @@ class PricingService(PricingServiceServicer):
 
 def _to_skipped(skipped: Skipped) -> pb.SkippedEntry:
     return pb.SkippedEntry(name=skipped.name, reason=skipped.reason)
+
+
+def _required_time(request: Message, field: str) -> datetime:
+    instant = parse_time(request, field)
+    if instant is None:
+        raise InvalidArgument(field=field, problem="is required")
+    return instant
+
+
+def _to_rerate_item(item: Rerated) -> pb.RerateItem:
+    currency = item.currency_code
+    (price_before, cost_before), (price_after, cost_after) = item.before, item.after
+    return pb.RerateItem(
+        account_id=item.used.account_id,
+        transaction_id=id_of(item.used.transaction_id),
+        price_before=to_money(currency, price_before),
+        price_after=to_money(currency, price_after),
+        cost_before=to_money(currency, cost_before),
+        cost_after=to_money(currency, cost_after),
+        skipped=item.skipped,
+        rerate_transaction_id=id_of(item.transaction_id),
+        charge=None if item.charge is None else to_charge(item.charge, currency),
+    )

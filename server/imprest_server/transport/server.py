@@ -9,16 +9,25 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 
-from imprest.v1 import account_service_pb2, ledger_service_pb2, pricing_service_pb2, usage_service_pb2
+from imprest.v1 import (
+    account_service_pb2,
+    budget_service_pb2,
+    ledger_service_pb2,
+    pricing_service_pb2,
+    usage_service_pb2,
+)
 from imprest.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_server
+from imprest.v1.budget_service_pb2_grpc import add_BudgetServiceServicer_to_server
 from imprest.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 from imprest.v1.pricing_service_pb2_grpc import add_PricingServiceServicer_to_server
 from imprest.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
+from imprest_server.budgets.hub import AlertHub
 from imprest_server.db.errors import StartupError
 from imprest_server.ledger.queries import Queries
 from imprest_server.posting.engine import Engine
 from imprest_server.transport.account_service import AccountService
 from imprest_server.transport.batch_execute import BatchLedgerService
+from imprest_server.transport.budget_service import BudgetService
 from imprest_server.transport.interceptors import CallGuard
 from imprest_server.transport.pricing_service import PricingService
 from imprest_server.transport.submit import Submit
@@ -29,6 +38,7 @@ SERVICES: Final = (
     account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
     pricing_service_pb2.DESCRIPTOR.services_by_name["PricingService"].full_name,
     usage_service_pb2.DESCRIPTOR.services_by_name["UsageService"].full_name,
+    budget_service_pb2.DESCRIPTOR.services_by_name["BudgetService"].full_name,
 )
 #: Requests are small, a batch of 1000 with a few labels each is under 1 MB; the largest is the price file of an
 #: ImportPrices, 2 MB and growing. gRPC refuses more than this with RESOURCE_EXHAUSTED. Clients refuse replies of more
@@ -54,8 +64,18 @@ class ListenError(StartupError):
 class Server:
     """Serves from `start` to `stop`; each is called once. `share_port`: other workers listen on the address, too."""
 
-    def __init__(self, engine: Engine, queries: Queries, pricing: PricingService, *, share_port: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        queries: Queries,
+        pricing: PricingService,
+        budgets: BudgetService,
+        hub: AlertHub,
+        *,
+        share_port: bool = False,
+    ) -> None:
         self._guard = CallGuard()
+        self._hub = hub
         self._health = health.aio.HealthServicer()
         # Two servers on one port would share its calls without knowing; the second must fail to start.
         options = [("grpc.so_reuseport", int(share_port)), ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)]
@@ -65,6 +85,7 @@ class Server:
         add_AccountServiceServicer_to_server(accounts, self._server)  # type: ignore[no-untyped-call]
         add_PricingServiceServicer_to_server(pricing, self._server)  # type: ignore[no-untyped-call]
         add_UsageServiceServicer_to_server(UsageService(Submit(engine)), self._server)  # type: ignore[no-untyped-call]
+        add_BudgetServiceServicer_to_server(budgets, self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
@@ -84,8 +105,9 @@ class Server:
         return f"{listen.rpartition(':')[0]}:{port}"
 
     async def stop(self) -> None:
-        """Report NOT_SERVING, refuse new calls, let the running ones finish, and stop listening."""
+        """Report NOT_SERVING, refuse new calls, end streams, let the running calls finish, and stop listening."""
         await self._health.enter_graceful_shutdown()
+        self._hub.drain()
         try:
             await self._guard.drain(DRAIN_S)
         finally:

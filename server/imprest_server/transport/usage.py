@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from google.protobuf.message import Message
 
 from imprest.v1 import usage_pb2
@@ -25,6 +28,13 @@ def parse_usage(request: Message, field: str) -> UsageReport | None:
     )
     check_usage(usage, field)
     return usage
+
+
+def parse_monthly(lines: Iterable[usage_pb2.UsageLine], field: str) -> tuple[UsageLine, ...]:
+    """Lines that are charged every month, without ids of their own. Raises InvalidArgument for what cannot be rated."""
+    parsed = tuple(_line_of(line, f"{field}[{n}].") for n, line in enumerate(lines))
+    check_usage(UsageReport(lines=parsed), field.removesuffix("lines").rstrip(".") or "subscription")
+    return tuple(replace(line, line_id="") for line in parsed)
 
 
 def _line_of(line: usage_pb2.UsageLine, path: str) -> UsageLine:

@@ -10,10 +10,18 @@ from grpc.aio import ServicerContext
 from imprest.v1 import usage_service_pb2 as pb
 from imprest.v1.usage_service_pb2_grpc import UsageServiceServicer
 from imprest_server.ledger import operations as ops
-from imprest_server.transport.convert import parse_account_id, parse_amount, parse_time
+from imprest_server.transport.convert import (
+    parse_account_id,
+    parse_amount,
+    parse_reservation,
+    parse_time,
+    parse_transaction,
+    required_amount,
+    to_money,
+)
 from imprest_server.transport.identity import TENANT
 from imprest_server.transport.replies import balance_of, charge_of, id_of
-from imprest_server.transport.resources import to_balance, to_charge
+from imprest_server.transport.resources import to_balance, to_charge, to_transaction
 from imprest_server.transport.submit import Submit
 from imprest_server.transport.usage import parse_usage
 
@@ -45,5 +53,26 @@ class UsageService(UsageServiceServicer):
             balance=to_balance(balance),
             charge=to_charge(charge_of(outcome.reply), balance.currency_code),
             transaction_id=id_of(outcome.reply.transaction_id),
+            replayed=outcome.replayed,
+        )
+
+    async def TrueUpCost(self, request: pb.TrueUpCostRequest, context: Context) -> pb.TrueUpCostResponse:
+        """Correct what usage cost us."""
+        target = request.WhichOneof("target")
+        outcome = await self._submit(
+            ops.TrueUpCost(
+                tenant_id=TENANT,
+                idempotency_key=request.idempotency_key,
+                transaction_id=parse_transaction(request.transaction_id) if target == "transaction_id" else None,
+                reservation_id=parse_reservation(request.reservation_id) if target == "reservation_id" else None,
+                cost=required_amount(request, "cost"),
+                reason=request.reason or None,
+            )
+        )
+        balance, transaction = balance_of(outcome.reply), outcome.reply.transaction
+        return pb.TrueUpCostResponse(
+            transaction=None if transaction is None else to_transaction(transaction, balance.currency_code),
+            balance=to_balance(balance),
+            difference=to_money(balance.currency_code, charge_of(outcome.reply).provider_cost),
             replayed=outcome.replayed,
         )

@@ -1,4 +1,4 @@
-"""`imprestctl explain`: what became of a hold, or what a transaction did, in plain words with its postings."""
+"""`imprestctl explain`: what became of a hold, or what a transaction did, in words, with usage and postings."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import typer
 from imprest_client.ctl.command import command
 from imprest_client.ctl.groups.refund import is_reservation_id
 from imprest_client.ctl.output import Format, as_object
+from imprest_client.ctl.price_rows import CHARGED_LINE, ChargedLine
 from imprest_client.ctl.rows import ALLOCATION, POSTING, RESERVATION, TRANSACTION, posting_lines
 from imprest_client.ctl.session import Session
 from imprest_client.ctl.stories import Event, story_of_hold, story_of_transaction
 from imprest_client.ctl.stories.hold import charged_by
 from imprest_client.ctl.values import rfc3339
-from imprest_client.model import Reservation, Transaction
+from imprest_client.model import Reservation, Transaction, TransactionKind
 
 app = typer.Typer()
 
@@ -29,25 +30,29 @@ def explain(
     session: Session,
     target: Annotated[str, typer.Argument(metavar="ID", help="A reservation, rsv_…, or a transaction, txn_…")],
 ) -> None:
-    """Tell the story of one hold, or of one transaction, and show its postings."""
+    """Tell the story of one hold, or of one transaction, and show its usage line by line and its postings."""
     if is_reservation_id(target):
         reservation, transactions = _hold(session, target)
         late = ", late" if reservation.late else ""
+        lines = [line for transaction in transactions for line in _lines(session, transaction)]
         title = f"Reservation {target} of account {reservation.account_id}: {reservation.state}{late}"
         story = story_of_hold(reservation, transactions, session.out.zone)
         content: dict[str, Any] = {
             "reservation": as_object(RESERVATION, reservation),
             "transactions": [as_object(TRANSACTION, transaction) for transaction in transactions],
+            "lines": [as_object(CHARGED_LINE, line) for line in lines],
         }
     else:
         found = session.client.get_transaction_refunds(target)
         transactions, currency_code = [found.transaction], found.transaction.currency_code
+        lines = [ChargedLine(found.transaction, rated) for rated in found.lines]
         title = f"Transaction {target} of account {found.transaction.account_id}: {found.transaction.kind}"
         story = story_of_transaction(found, session.out.zone)
         content = {
             "transaction": as_object(TRANSACTION, found.transaction),
             "refunded_by": [as_object(ALLOCATION, (part, currency_code)) for part in found.refunded_by],
             "refund_of": [as_object(ALLOCATION, (part, currency_code)) for part in found.refund_of],
+            "lines": [as_object(CHARGED_LINE, line) for line in lines],
         }
     if session.out.form is Format.JSON:
         session.out.document({"story": _events(story), **content})
@@ -55,8 +60,19 @@ def explain(
     session.out.say(f"{title}\n")
     session.out.story(story)
     session.out.say("")
-    lines = [line for transaction in transactions for line in posting_lines(transaction)]
-    session.out.many(POSTING, lines, limit=0, nothing="it has posted nothing")
+    if lines and session.out.form is Format.TABLE:
+        session.out.many(CHARGED_LINE, lines, limit=0)
+        session.out.say("")
+    postings = [posting for transaction in transactions for posting in posting_lines(transaction)]
+    session.out.many(POSTING, postings, limit=0, nothing="it has posted nothing")
+
+
+def _lines(session: Session, transaction: Transaction) -> list[ChargedLine]:
+    """What a transaction of a hold has charged, line by line."""
+    if transaction.kind not in (TransactionKind.COMMIT, TransactionKind.LATE_COMMIT):
+        return []
+    found = session.client.get_transaction_refunds(transaction.transaction_id)
+    return [ChargedLine(transaction, rated) for rated in found.lines]
 
 
 def _hold(session: Session, reservation_id: str) -> tuple[Reservation, Sequence[Transaction]]:

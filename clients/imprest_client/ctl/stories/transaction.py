@@ -82,6 +82,14 @@ def _charge(t: Transaction) -> str:
     return f"{words(flows.usage)} was charged at once, without a hold." + aside_words(flows, words)
 
 
+def _usage(t: Transaction) -> str:
+    flows, words = flows_of(t), _words(t)
+    return (
+        f"{words(flows.usage)} of usage was recorded, which nothing was held for: {late_words(flows, words)}."
+        f"{aside_words(flows, words)}"
+    )
+
+
 def _refund(t: Transaction) -> str:
     flows, words = flows_of(t), _words(t)
     return f"A refund gave back {words(flows.given_back)}: {given_back_words(flows, words)}." + aside_words(
@@ -145,6 +153,7 @@ _DEEDS = {
     TransactionKind.EXPIRE: _expire,
     TransactionKind.VOID: _void,
     TransactionKind.CHARGE: _charge,
+    TransactionKind.USAGE: _usage,
     TransactionKind.REFUND: _refund,
     TransactionKind.ADD_CREDIT: _add_credit,
     TransactionKind.REVERSE_CREDIT: _reverse_credit,

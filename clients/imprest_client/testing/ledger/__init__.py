@@ -8,6 +8,7 @@ two. `READINGS.md` lists where the design left a choice, and the choice made her
 from imprest_client.testing.ledger import accounts, funds, holds, refunds
 from imprest_client.testing.ledger.model import Outcome, Request
 from imprest_client.testing.ledger.tenant import Rule, Tenant
+from imprest_client.testing.ledger.usage import Prices, UnitPrice
 
 RULES: dict[str, Rule] = {
     "create_account": accounts.create_account,
@@ -35,9 +36,9 @@ RULES: dict[str, Rule] = {
 """Every operation of this release, by the name it has in scenario tables."""
 
 
-def new_tenant() -> Tenant:
-    """An empty tenant."""
-    return Tenant(RULES)
+def new_tenant(prices: Prices) -> Tenant:
+    """An empty tenant that prices usage by these."""
+    return Tenant(RULES, prices)
 
 
-__all__ = ["RULES", "Outcome", "Request", "Tenant", "new_tenant"]
+__all__ = ["RULES", "Outcome", "Prices", "Request", "Tenant", "UnitPrice", "new_tenant"]

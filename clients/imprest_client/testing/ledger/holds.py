@@ -18,13 +18,15 @@ from imprest_client.testing.ledger.model import (
     Denied,
     Details,
     Outcome,
+    Rated,
     Request,
     Reservation,
     new_id,
     time_text,
 )
 from imprest_client.testing.ledger.tenant import Tenant, check_currency
-from imprest_client.testing.ledger.validation import DEFAULT_TTL_S, amount_of, cost_of, price_of, ttl_of
+from imprest_client.testing.ledger.usage import affordable_s, total
+from imprest_client.testing.ledger.validation import DEFAULT_TTL_S, amount_of, ttl_of, usage_of
 
 LATE_WINDOW = 7 * DAY
 """How long after its expiry a hold can still be committed, the last instant included."""
@@ -47,25 +49,52 @@ def reserve(tenant: Tenant, request: Request, now: int) -> Outcome:
             open_reservations=str(account.open_count),
             max_concurrent_calls=str(account.max_concurrent_calls),
         )
-    amount = price_of(request, "amount") or 0
+    amount, cost = tenant.whole(request, "amount", None, is_estimate=True)
+    estimate = usage_of(request, "amount")
     least = amount_of(request, "min_amount")
     if least is not None:
         # An estimate may turn out to cost less than the least amount that was asked for.
         least = min(least, amount)
-    granted = amount if least is None else min(amount, account.spendable)
-    refuse_unaffordable(account, account.spendable, max(granted, least or 0))
     hold = Reservation(
         reservation_id=new_id("rsv"),
         account_id=account.account_id,
-        amount=granted,
+        amount=amount,
         create_time=now,
         expire_time=now + ttl_of(request, DEFAULT_TTL_S),
         on_expiry=request.get("on_expiry", "CAPTURE_USED"),
         call_id=request.get("call_id", ""),
         labels=request.get("labels", {}),
+        estimate=None if estimate is None else (amount, cost),
+        prices=None if estimate is None else dict(tenant.prices),
     )
+    granted = _most(tenant, account, hold, amount if least is None else least, now)
+    granted = granted if least is None else min(granted, account.spendable)
+    refuse_unaffordable(account, account.spendable, max(granted, least or 0))
+    hold.amount = granted
     account.holds[hold.reservation_id] = hold
-    return replace(_answer(account, hold), final_unit=granted < amount)
+    lasts_s = None if estimate is None else affordable_s(estimate, tenant.prices, granted)
+    return replace(_answer(account, hold), final_unit=granted < amount, affordable_s=lasts_s)
+
+
+def _most(tenant: Tenant, account: Account, hold: Reservation, least: int, now: int) -> int:
+    """The most from `least` up to the hold's amount that all budgets have room for. Raises Denied if none is."""
+
+    def refuse(amount: int) -> None:
+        tried = replace(hold, amount=amount)
+        more = {budget.budget_id: budget.of_hold(tried) for budget in tenant.budgets.budgets}
+        tenant.budgets.refuse(tenant, account, hold.labels, more, metered=hold.estimate is not None, now=now)
+
+    refuse(least)
+    low, high = least, hold.amount
+    while low < high:
+        middle = (low + high + 1) // 2
+        try:
+            refuse(middle)
+        except Denied:
+            high = middle - 1
+        else:
+            low = middle
+    return low
 
 
 def _answer(account: Account, hold: Reservation, charge: Charge | None = None) -> Outcome:
@@ -85,26 +114,43 @@ def extend(tenant: Tenant, request: Request, now: int) -> Outcome:
     account, hold = tenant.reservation(request["reservation_id"])
     check_currency(request, account)
     _refuse_ended(hold)
-    hold.used = max(hold.used, price_of(request, "used") or 0)
-    hold.used_cost = max(hold.used_cost, cost_of(request, "used") or 0)
+    wanted, cost = tenant.whole(request, "new_total", hold, is_estimate=True)
+    estimate = usage_of(request, "new_total")
+    used, used_cost = tenant.whole(request, "used", hold, is_estimate=False)
+    hold.used = max(hold.used, used)
+    hold.used_cost = max(hold.used_cost, used_cost)
     if "ttl" in request:
         hold.expire_time = max(hold.expire_time, now + ttl_of(request, DEFAULT_TTL_S))
-    total = price_of(request, "new_total")
     reason = None
-    if total is not None and total > hold.amount:
-        reason = _why_not_more(account, hold, total)
+    if wanted > hold.amount:
+        longer = replace(hold, amount=wanted, estimate=hold.estimate if estimate is None else (wanted, cost))
+        reason = _why_not_more(tenant, account, hold, longer, now)
         if reason is None:
-            hold.amount = total
-    return replace(_answer(account, hold), final_unit=reason is not None, denial_reason=reason)
+            hold.amount, hold.estimate = longer.amount, longer.estimate
+    if reason is None:
+        reason = _why_stopped(tenant, account, hold, now)
+    lasts_s = None if estimate is None else affordable_s(estimate, tenant.prices_of(hold), hold.amount)
+    return replace(_answer(account, hold), final_unit=reason is not None, denial_reason=reason, affordable_s=lasts_s)
 
 
-def _why_not_more(account: Account, hold: Reservation, total: int) -> str | None:
+def _why_stopped(tenant: Tenant, account: Account, hold: Reservation, now: int) -> str | None:
     try:
-        _refuse_new_call(account)
+        tenant.budgets.refuse_stopped(account, hold, now)
     except Denied as denial:
         return denial.reason
-    more = max(0, total - hold.consumed) - hold.remaining
-    return "INSUFFICIENT_FUNDS" if more > account.spendable else None
+    return None
+
+
+def _why_not_more(tenant: Tenant, account: Account, hold: Reservation, longer: Reservation, now: int) -> str | None:
+    budgets = tenant.budgets
+    more = {budget.budget_id: budget.of_hold(longer) - budget.of_hold(hold) for budget in budgets.budgets}
+    metered = longer.estimate is not None
+    try:
+        _refuse_new_call(account)
+        budgets.refuse(tenant, account, hold.labels, more, metered=metered, now=now)
+    except Denied as denial:
+        return denial.reason
+    return "INSUFFICIENT_FUNDS" if longer.remaining - hold.remaining > account.spendable else None
 
 
 def commit(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -112,20 +158,31 @@ def commit(tenant: Tenant, request: Request, now: int) -> Outcome:
     account, hold = tenant.reservation(request["reservation_id"])
     check_currency(request, account)
     if hold.state == "EXPIRED" and now <= hold.expire_time + LATE_WINDOW:
-        amount, cost = tenant.take_line(account, hold.call_id, request)
+        amount, cost, lines = tenant.capture(account, hold.call_id or hold.reservation_id, request, hold)
         charge, transaction_id = late_commit(tenant, account, hold, amount, cost, now, hold.details(request))
-        return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=True)
+        lines = tenant.itemise(transaction_id, lines)
+        return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=True, lines=lines)
     _refuse_ended(hold)
-    amount, cost = tenant.take_line(account, hold.call_id, request)
+    amount, cost, lines = tenant.capture(account, hold.call_id or hold.reservation_id, request, hold)
     charge = replace(capture(account, hold, amount, account.overrun_policy), provider_cost=cost or 0)
     hold.captured += charge.charged
     hold.absorbed += charge.absorbed
     hold.captured_cost += charge.provider_cost
     if request.get("final", True):
         hold.state, hold.end_time = "COMMITTED", now
-    postings, details = charge_postings(charge), hold.details(request)
-    transaction_id = write(account, "COMMIT", postings, now, details, charge.charged, charge.provider_cost)
-    return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=False)
+    transaction_id = write(
+        account,
+        "COMMIT",
+        charge_postings(charge),
+        now,
+        hold.details(request),
+        charge.charged,
+        charge.provider_cost,
+        metered=total(lines),
+        metered_cost=charge.provider_cost,
+    )
+    lines = tenant.itemise(transaction_id, lines)
+    return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=False, lines=lines)
 
 
 def void(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -145,9 +202,13 @@ def charge(tenant: Tenant, request: Request, now: int) -> Outcome:
     account = tenant.account(request["account_id"])
     check_currency(request, account)
     _refuse_new_call(account)
-    amount, cost = tenant.take_line(account, request.get("call_id", ""), request)
+    amount, cost, lines = tenant.capture(account, request.get("call_id", ""), request)
+    more = {budget.budget_id: budget.part(amount, cost or 0, total(lines)) for budget in tenant.budgets.budgets}
+    fresh = not all(line.duplicate for line in lines)
+    tenant.budgets.refuse(tenant, account, request.get("labels", {}), more, metered=fresh, now=now)
     refuse_unaffordable(account, account.spendable, amount)
-    return _write_charge(account, "CHARGE", Charge(from_available=amount, provider_cost=cost or 0), request, now)
+    split = Charge(from_available=amount, provider_cost=cost or 0)
+    return _write_charge(tenant, account, "CHARGE", split, lines, request, now)
 
 
 def record_usage(tenant: Tenant, request: Request, now: int) -> Outcome:
@@ -155,20 +216,38 @@ def record_usage(tenant: Tenant, request: Request, now: int) -> Outcome:
     account = tenant.account(request["account_id"])
     check_currency(request, account)
     refuse_closed(account)
-    amount, cost = tenant.take_line(account, request.get("call_id", ""), request)
+    amount, cost, lines = tenant.capture(account, request.get("call_id", ""), request)
     split = replace(overrun(account, amount, "COLLECT"), provider_cost=cost or 0)
-    return _write_charge(account, "USAGE", split, request, now)
+    return _write_charge(tenant, account, "USAGE", split, lines, request, now)
 
 
-def _write_charge(account: Account, kind: str, split: Charge, request: Request, now: int) -> Outcome:
-    postings, details = charge_postings(split), Details.of(request)
-    transaction_id = write(account, kind, postings, now, details, split.charged, split.provider_cost)
+def _write_charge(
+    tenant: Tenant,
+    account: Account,
+    kind: str,
+    split: Charge,
+    lines: tuple[Rated, ...],
+    request: Request,
+    now: int,
+) -> Outcome:
+    transaction_id = write(
+        account,
+        kind,
+        charge_postings(split),
+        now,
+        Details.of(request),
+        split.charged,
+        split.provider_cost,
+        metered=total(lines),
+        metered_cost=split.provider_cost,
+    )
     return Outcome(
         account_id=account.account_id,
         balance=Balance.of(account),
         charge=split,
         transaction_id=transaction_id,
         late=False,
+        lines=tenant.itemise(transaction_id, lines),
     )
 
 

@@ -103,10 +103,12 @@ def late_commit(
         details,
         collected,
         max(0, more_cost),
+        metered=amount if cost is not None else 0,
+        metered_cost=cost or 0,
     )
-    if surplus:
+    if surplus or more_cost < 0:
         assert expiry.transaction_id is not None and transaction_id is not None
-        tenant.allocations.append((expiry.transaction_id, transaction_id, surplus))
+        tenant.allocations.append((expiry.transaction_id, transaction_id, surplus, max(0, -more_cost)))
     charge = Charge(
         from_available=decision.from_available - (surplus - repaid),
         receivable=decision.receivable - repaid,

@@ -8,6 +8,8 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 Request = Mapping[str, Any]
@@ -71,6 +73,46 @@ class Details:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A quantity measured on one meter; labels as sorted pairs, those of its report included."""
+
+    meter: str
+    quantity: Decimal
+    line_id: str = ""
+    provider: str = ""
+    model: str = ""
+    destination: str = ""
+    operation: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What was or will be used."""
+
+    lines: tuple[Line, ...]
+    start_time: int | None = None
+    end_time: int | None = None
+
+    @property
+    def takes(self) -> int:
+        """How long it takes; 0 when that is not known."""
+        return 0 if self.start_time is None or self.end_time is None else self.end_time - self.start_time
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A line with its price and cost, rounded and (in major units) exact; free when its call has it already."""
+
+    line: Line
+    price: int
+    cost: int
+    exact_price: Fraction
+    exact_cost: Fraction
+    duplicate: bool = False
+
+
+@dataclass(frozen=True)
 class Posting:
     """Moves `amount` > 0 from a debited to a credited line of one book."""
 
@@ -81,7 +123,7 @@ class Posting:
 
 @dataclass(frozen=True)
 class Transaction:
-    """Postings written together, with what a later refund has to know (`charged`, `cost`)."""
+    """Postings written together, with what a later refund has to know (`charged`, `cost`), and what came as units."""
 
     transaction_id: str
     account_id: str
@@ -95,6 +137,8 @@ class Transaction:
     details: Details
     charged: int = 0
     cost: int = 0
+    metered: int = 0
+    metered_cost: int = 0
 
     @property
     def reservation_id(self) -> str:
@@ -149,7 +193,11 @@ class Reservation:
     captured_cost: int = 0
     ended_by_void: bool = False
     expiry: Expiry | None = None
+    prices: Mapping[str, Any] | None = None
+    """The unit prices it was reserved at, if it was priced."""
     last_extend: "Decision | None" = None
+    estimate: tuple[int, int] | None = None
+    """Price and cost of what it was reserved for, when that was given in units."""
 
     @property
     def consumed(self) -> int:
@@ -270,6 +318,8 @@ class Outcome:
     denial_reason: str | None = None
     late: bool | None = None
     refunded_total: int | None = None
+    lines: tuple[Rated, ...] = ()
+    affordable_s: int | None = None
 
 
 @dataclass(frozen=True)

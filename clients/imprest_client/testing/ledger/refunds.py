@@ -31,14 +31,14 @@ def refund(tenant: Tenant, request: Request, now: int) -> Outcome:
         part = min(rest, tenant.left_to_refund(transaction))
         tenant.refunded[transaction.transaction_id] = tenant.refunded.get(transaction.transaction_id, 0) + part
         rest -= part
-        parts.append((transaction.transaction_id, part))
-        if part > 0 and request.get("reverse_cost"):
-            cost += _reverse_cost(tenant, transaction)
+        part_cost = _reverse_cost(tenant, transaction) if part > 0 and request.get("reverse_cost") else 0
+        cost += part_cost
+        parts.append((transaction.transaction_id, part, part_cost))
     details = replace(charges[0].details, reason=request.get("reason", ""), labels={}, effective_time=None)
     postings = [*inflow(account, "REFUNDS", amount), Posting("PROVIDER_PAYABLE", "PROVIDER_COST", cost)]
     transaction_id = write(account, "REFUND", postings, now, details)
     assert transaction_id is not None
-    tenant.allocations += [(captured, transaction_id, part) for captured, part in parts if part]
+    tenant.allocations += [(captured, transaction_id, part, part_cost) for captured, part, part_cost in parts if part]
     return Outcome(
         account_id=account.account_id,
         balance=Balance.of(account),

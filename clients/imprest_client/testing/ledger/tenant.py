@@ -6,17 +6,30 @@ checks NOT_FOUND, currency, state and its own conditions in this order). Due hol
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 from imprest_client.testing.ledger.book import expire_due
-from imprest_client.testing.ledger.model import Account, Decision, Denied, Outcome, Request, Reservation, Transaction
+from imprest_client.testing.ledger.budgets import Budgets, debts, happened, owed
+from imprest_client.testing.ledger.model import (
+    Account,
+    Charge,
+    Decision,
+    Denied,
+    Line,
+    Outcome,
+    Rated,
+    Request,
+    Reservation,
+    Transaction,
+    Usage,
+)
 from imprest_client.testing.ledger.money import MONEY_MAX_NANOS, MONEY_MIN_NANOS
+from imprest_client.testing.ledger.usage import Prices, named, rate, total, total_cost
 from imprest_client.testing.ledger.validation import (
     AMOUNT_FIELDS,
     READS,
-    UNIT_FIELDS,
     amount_of,
-    cost_of,
-    price_of,
+    usage_of,
     validate,
     validate_times,
 )
@@ -38,6 +51,9 @@ STORED_DENIALS = frozenset(
         "EXTERNAL_REFERENCE_USED",
         "ACCOUNT_EXISTS",
         "USAGE_LINE_REUSED",
+        "BUDGET_EXCEEDED",
+        "CALLS_STOPPED",
+        "PRICE_NOT_FOUND",
     ]
 )
 """Denials that a retry of the same key gets again, whatever has changed since."""
@@ -49,23 +65,27 @@ Rule = Callable[["Tenant", Request, int], Outcome]
 class Tenant:
     """All accounts of one tenant, and the memory of what was decided."""
 
-    def __init__(self, rules: dict[str, Rule]) -> None:
+    def __init__(self, rules: dict[str, Rule], prices: Prices) -> None:
         self._rules = rules
+        self.prices = prices
         self.accounts: dict[str, Account] = {}
         self.references: set[tuple[str, str]] = set()
         self.refunded: dict[str, int] = {}
         """What Refunds gave back, by the transaction that had charged it."""
         self.returned: dict[str, int] = {}
         """What late commits gave back, by the expiry's transaction."""
-        self.allocations: list[tuple[str, str, int]] = []
-        """Both of them one by one: the transaction that had charged, the one that gave back, and how much."""
+        self.allocations: list[tuple[str, str, int, int]] = []
+        """Both of them one by one: the transaction that had charged, the one that gave back, how much, and its cost."""
         self.cost_reversed: dict[str, int] = {}
         """What Refunds took back of the cost, by the transaction that had posted it."""
         self.cost_returned: dict[str, int] = {}
         """What late commits took back of the cost, by the expiry's transaction."""
-        self.lines: dict[tuple[str, str, str], int] = {}
-        """The usage lines with an id, by account, call and id: their units."""
+        self.lines: dict[tuple[str, str, str], Line] = {}
+        """The usage lines with an id, by account, call and id."""
+        self.lines_of: dict[str, tuple[Rated, ...]] = {}
+        """The lines that captures have posted, by their transactions."""
         self._decisions: dict[tuple[str, str], Decision] = {}
+        self.budgets = Budgets()
 
     # -- operations
 
@@ -90,14 +110,26 @@ class Tenant:
 
     def expire_all(self, now: int) -> None:
         """Ends all due holds, so that what follows sees every book as it is at `now`."""
+        before = owed(self)
+
+        def note(charge: Charge) -> None:
+            nonlocal before
+            told = debts(before, self)
+            told += [f"RESERVATION_EXPIRED {charge.charged}"] if charge.charged else []
+            beyond = charge.charged + charge.absorbed - charge.from_hold
+            told += [f"OVERRUN {beyond}"] if beyond else []
+            self.budgets.note(self, now, told)
+            before = owed(self)
+
         for account in self.accounts.values():
-            expire_due(account, now)
+            expire_due(account, now, note)
 
     def _decide(self, request: Request, now: int) -> Outcome:
         touched = self._touched(request)
         known = set(self.accounts)
         before = {key: self.accounts[key].copy() for key in touched}
         memory = set(self.references), dict(self.refunded), dict(self.returned), list(self.allocations)
+        owed_before = owed(self)
         costs = dict(self.cost_reversed), dict(self.cost_returned), dict(self.lines)
         try:
             validate_times(request, now)
@@ -108,6 +140,8 @@ class Tenant:
             self.references, self.refunded, self.returned, self.allocations = memory
             self.cost_reversed, self.cost_returned, self.lines = costs
             return Outcome(denied=denial.reason, values=denial.values)
+        if request["op"] not in READS:
+            self.budgets.note(self, now, happened(request["op"], owed_before, self, outcome))
         if outcome.reservation is not None:
             return replace(outcome, reservation=replace(outcome.reservation))
         return outcome
@@ -189,22 +223,50 @@ class Tenant:
         given_back = self.refunded.get(transaction.transaction_id, 0) + self.returned.get(transaction.transaction_id, 0)
         return transaction.charged - given_back
 
-    def take_line(self, account: Account, call_id: str, request: Request) -> tuple[int, int | None]:
-        """Price and cost of a capture; the cost is None of one given as an amount.
+    def whole(self, request: Request, name: str, hold: Reservation | None, *, is_estimate: bool) -> tuple[int, int]:
+        """Price and cost of what a whole call uses: the named amount, without a cost, or the usage in its place."""
+        usage = usage_of(request, name)
+        if usage is None:
+            return amount_of(request, name) or 0, 0
+        lines = rate(usage, self.prices_of(hold), is_estimate=is_estimate)
+        return total(lines), total_cost(lines)
 
-        A line that the call has already is free. Raises Denied(USAGE_LINE_REUSED).
+    def prices_of(self, hold: Reservation | None) -> Prices:
+        """Those that the hold was priced by, else those of now."""
+        return self.prices if hold is None or hold.prices is None else hold.prices
+
+    def capture(
+        self, account: Account, call: str, request: Request, hold: Reservation | None = None
+    ) -> tuple[int, int | None, tuple[Rated, ...]]:
+        """Price, cost and lines of what a capture adds; the cost is None of one given as an amount.
+
+        A line that the call has already is free; a call without a name has none yet. Raises Denied(USAGE_LINE_REUSED),
+        Denied(PRICE_NOT_FOUND).
         """
-        amount, cost = price_of(request, "amount"), cost_of(request, "amount")
-        if "line" not in request or cost is None:
-            return amount or 0, cost
-        key = (account.account_id, call_id, request["line"])
-        known = self.lines.setdefault(key, -1)
-        if known == -1:
-            self.lines[key] = amount or 0
-            return amount or 0, cost
-        if known != amount:
-            raise Denied("USAGE_LINE_REUSED")
-        return 0, 0
+        usage = usage_of(request, "amount")
+        if usage is None:
+            return amount_of(request, "amount") or 0, None, ()
+        known = [self.lines.get((account.account_id, call, line.line_id)) for line in usage.lines]
+        for line, stored in zip(usage.lines, known, strict=True):
+            if stored is not None and stored != line:
+                raise Denied("USAGE_LINE_REUSED", account_id=account.account_id, call_id=call, line_id=line.line_id)
+        fresh = [line for line, stored in zip(usage.lines, known, strict=True) if stored is None]
+        rated = iter(rate(Usage(tuple(fresh)), self.prices_of(hold), is_estimate=False))
+        lines = tuple(
+            next(rated) if stored is None else Rated(stored, 0, 0, Fraction(0), Fraction(0), duplicate=True)
+            for stored in known
+        )
+        for line in fresh:
+            if line.line_id and call:
+                self.lines[account.account_id, call, line.line_id] = line
+        return total(lines), total_cost(lines), lines
+
+    def itemise(self, transaction_id: str | None, lines: tuple[Rated, ...]) -> tuple[Rated, ...]:
+        """Remembers what a capture has posted; returns its lines with their ids."""
+        lines = named(lines, transaction_id)
+        if transaction_id is not None:
+            self.lines_of[transaction_id] = tuple(line for line in lines if not line.duplicate)
+        return lines
 
     def use_reference(self, request: Request) -> None:
         """Claims the external reference, if there is one. Raises Denied(EXTERNAL_REFERENCE_USED)."""
@@ -235,6 +297,6 @@ def check_currency(request: Request, *accounts: Account) -> None:
 def fingerprint(request: Request) -> object:
     """What a retry must have in common with the first request: every field that was set, normalised."""
     fields = {name: value for name, value in request.items() if name not in ("op", "idempotency_key")}
-    for name in (AMOUNT_FIELDS | set(UNIT_FIELDS.values())) & fields.keys():
+    for name in AMOUNT_FIELDS & fields.keys():
         fields[name] = amount_of(request, name)
     return fields

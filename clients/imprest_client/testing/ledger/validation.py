@@ -3,7 +3,7 @@
 import re
 from typing import NoReturn
 
-from imprest_client.testing.ledger.model import DAY, SECOND, Denied, Request
+from imprest_client.testing.ledger.model import DAY, SECOND, Denied, Request, Usage
 from imprest_client.testing.ledger.money import MONEY_MAX_NANOS, MONEY_MIN_NANOS, nanos_from_text
 
 READS = frozenset(["get_account", "get_balance", "get_reservation"])
@@ -13,8 +13,8 @@ SETTING_AMOUNTS = frozenset(["credit_limit", "max_overrun", "low_balance_thresho
 AMOUNT_FIELDS = SETTING_AMOUNTS | {"amount", "min_amount", "payment_fee", "new_total", "used"}
 """Fields that hold decimal texts in the request's currency."""
 
-UNIT_FIELDS = {"amount": "units", "new_total": "total_units", "used": "used_units"}
-"""Fields that give usage in place of an amount: decimal texts of units, sold for 1 and costing 0.25 each."""
+USAGE_FIELDS = {"amount": "usage", "new_total": "total_usage", "used": "used_usage"}
+"""Fields that give usage in place of an amount."""
 
 DEFAULT_TTL_S = 900
 _MAX_TTL_S = 30 * 86_400
@@ -46,16 +46,9 @@ def required_amount(request: Request, name: str = "amount") -> int:
     return amount
 
 
-def price_of(request: Request, name: str) -> int | None:
-    """The named amount, or the price of the units given in its place; None if neither is set."""
-    amount = amount_of(request, name)
-    return amount_of(request, UNIT_FIELDS[name]) if amount is None else amount
-
-
-def cost_of(request: Request, name: str) -> int | None:
-    """What the units given in place of the named amount cost us: a quarter, halves to even; None for an amount."""
-    units = amount_of(request, UNIT_FIELDS[name])
-    return None if units is None else quotient(units, 4)
+def usage_of(request: Request, name: str) -> Usage | None:
+    """The usage given in place of the named amount; None if it is not set."""
+    return request.get(USAGE_FIELDS[name])
 
 
 def quotient(dividend: int, divisor: int) -> int:
@@ -96,7 +89,7 @@ def validate(request: Request) -> None:
         key = request.get("idempotency_key")
         good = isinstance(key, str) and _PRINTABLE_KEY.fullmatch(key)
         _require(good, "idempotency_key", "must be 1–255 printable ASCII characters")
-    for name in sorted((AMOUNT_FIELDS | set(UNIT_FIELDS.values())) & request.keys()):
+    for name in sorted(AMOUNT_FIELDS & request.keys()):
         try:
             amount = amount_of(request, name)
         except ValueError:
@@ -119,6 +112,11 @@ def validate_times(request: Request, now: int) -> None:
     if effective_time is not None:
         _require(effective_time <= now, "effective_time", "must not be in the future")
         _require(now - _MAX_AGE <= effective_time, "effective_time", "must be at most 35 days old")
+    for field in USAGE_FIELDS.values():
+        usage: Usage | None = request.get(field)
+        if usage is not None and usage.start_time is not None and request["op"] != "reserve":
+            _require(usage.start_time <= now, f"{field}.start_time", "must not be in the future")
+            _require(now - _MAX_AGE <= usage.start_time, f"{field}.start_time", "must be at most 35 days old")
     as_of = request.get("as_of")
     if as_of is not None:
         _require(as_of <= now, "as_of", "must not be in the future")
@@ -188,16 +186,18 @@ def _transfer(request: Request) -> None:
     _require(other, "to_account_id", "must be another account than from_account_id")
 
 
-def _amount_or_units(request: Request, name: str, *, optional: bool = False) -> None:
-    given = [field for field in (name, UNIT_FIELDS[name]) if field in request]
-    _require(given or optional, name, "is required")
-    _require(len(given) < 2, name, "must not be given with usage in its place")
-    for field in given:
-        _require_amount(request, field, positive=False)
+def _amount_or_usage(request: Request, name: str, *, optional: bool = False) -> None:
+    usage = usage_of(request, name)
+    if usage is None:
+        _require_amount(request, name, positive=False, optional=optional)
+        return
+    _require(name not in request, name, "must not be given with usage in its place")
+    for line in usage.lines:
+        _require(line.quantity >= 0, f"{USAGE_FIELDS[name]}.lines.quantity", "must not be negative")
 
 
 def _reserve(request: Request) -> None:
-    _amount_or_units(request, "amount")
+    _amount_or_usage(request, "amount")
     _require_amount(request, "min_amount", positive=True, optional=True)
     amount = amount_of(request, "amount")
     fits = amount is None or (amount_of(request, "min_amount") or 0) <= amount
@@ -211,13 +211,13 @@ def _ttl(request: Request) -> None:
 
 
 def _extend(request: Request) -> None:
-    _amount_or_units(request, "new_total", optional=True)
-    _amount_or_units(request, "used", optional=True)
+    _amount_or_usage(request, "new_total", optional=True)
+    _amount_or_usage(request, "used", optional=True)
     _ttl(request)
 
 
 def _usage(request: Request) -> None:
-    _amount_or_units(request, "amount")
+    _amount_or_usage(request, "amount")
 
 
 def _refund(request: Request) -> None:

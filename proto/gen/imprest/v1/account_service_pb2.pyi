@@ -7,6 +7,7 @@ from imprest.v1 import account_pb2 as _account_pb2
 from imprest.v1 import balance_pb2 as _balance_pb2
 from imprest.v1 import transaction_pb2 as _transaction_pb2
 from imprest.v1 import trial_balance_pb2 as _trial_balance_pb2
+from imprest.v1 import usage_pb2 as _usage_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -392,14 +393,16 @@ class GetTransactionRequest(_message.Message):
     def __init__(self, transaction_id: _Optional[str] = ...) -> None: ...
 
 class GetTransactionResponse(_message.Message):
-    __slots__ = ("transaction", "refunded_by", "refund_of")
+    __slots__ = ("transaction", "refunded_by", "refund_of", "lines")
     TRANSACTION_FIELD_NUMBER: _ClassVar[int]
     REFUNDED_BY_FIELD_NUMBER: _ClassVar[int]
     REFUND_OF_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
     transaction: _transaction_pb2.Transaction
     refunded_by: _containers.RepeatedCompositeFieldContainer[_transaction_pb2.RefundAllocation]
     refund_of: _containers.RepeatedCompositeFieldContainer[_transaction_pb2.RefundAllocation]
-    def __init__(self, transaction: _Optional[_Union[_transaction_pb2.Transaction, _Mapping]] = ..., refunded_by: _Optional[_Iterable[_Union[_transaction_pb2.RefundAllocation, _Mapping]]] = ..., refund_of: _Optional[_Iterable[_Union[_transaction_pb2.RefundAllocation, _Mapping]]] = ...) -> None: ...
+    lines: _containers.RepeatedCompositeFieldContainer[_usage_pb2.RatedLine]
+    def __init__(self, transaction: _Optional[_Union[_transaction_pb2.Transaction, _Mapping]] = ..., refunded_by: _Optional[_Iterable[_Union[_transaction_pb2.RefundAllocation, _Mapping]]] = ..., refund_of: _Optional[_Iterable[_Union[_transaction_pb2.RefundAllocation, _Mapping]]] = ..., lines: _Optional[_Iterable[_Union[_usage_pb2.RatedLine, _Mapping]]] = ...) -> None: ...
 
 class GetTrialBalanceRequest(_message.Message):
     __slots__ = ("account_id",)

@@ -255,7 +255,7 @@ class BatchExecuteRequest(_message.Message):
     def __init__(self, operations: _Optional[_Iterable[_Union[BatchOperation, _Mapping]]] = ...) -> None: ...
 
 class BatchOperation(_message.Message):
-    __slots__ = ("reserve", "extend", "commit", "void", "charge", "refund", "create_account", "update_account", "freeze_account", "unfreeze_account", "close_account", "add_credit", "reverse_credit", "grant_credit", "adjust", "withdraw", "transfer", "record_usage")
+    __slots__ = ("reserve", "extend", "commit", "void", "charge", "refund", "create_account", "update_account", "freeze_account", "unfreeze_account", "close_account", "add_credit", "reverse_credit", "grant_credit", "adjust", "withdraw", "transfer", "record_usage", "true_up_cost")
     RESERVE_FIELD_NUMBER: _ClassVar[int]
     EXTEND_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +274,7 @@ class BatchOperation(_message.Message):
     WITHDRAW_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
     RECORD_USAGE_FIELD_NUMBER: _ClassVar[int]
+    TRUE_UP_COST_FIELD_NUMBER: _ClassVar[int]
     reserve: ReserveRequest
     extend: ExtendRequest
     commit: CommitRequest
@@ -292,7 +293,8 @@ class BatchOperation(_message.Message):
     withdraw: _account_service_pb2.WithdrawRequest
     transfer: _account_service_pb2.TransferRequest
     record_usage: _usage_service_pb2.RecordUsageRequest
-    def __init__(self, reserve: _Optional[_Union[ReserveRequest, _Mapping]] = ..., extend: _Optional[_Union[ExtendRequest, _Mapping]] = ..., commit: _Optional[_Union[CommitRequest, _Mapping]] = ..., void: _Optional[_Union[VoidRequest, _Mapping]] = ..., charge: _Optional[_Union[ChargeRequest, _Mapping]] = ..., refund: _Optional[_Union[RefundRequest, _Mapping]] = ..., create_account: _Optional[_Union[_account_service_pb2.CreateAccountRequest, _Mapping]] = ..., update_account: _Optional[_Union[_account_service_pb2.UpdateAccountRequest, _Mapping]] = ..., freeze_account: _Optional[_Union[_account_service_pb2.FreezeAccountRequest, _Mapping]] = ..., unfreeze_account: _Optional[_Union[_account_service_pb2.UnfreezeAccountRequest, _Mapping]] = ..., close_account: _Optional[_Union[_account_service_pb2.CloseAccountRequest, _Mapping]] = ..., add_credit: _Optional[_Union[_account_service_pb2.AddCreditRequest, _Mapping]] = ..., reverse_credit: _Optional[_Union[_account_service_pb2.ReverseCreditRequest, _Mapping]] = ..., grant_credit: _Optional[_Union[_account_service_pb2.GrantCreditRequest, _Mapping]] = ..., adjust: _Optional[_Union[_account_service_pb2.AdjustRequest, _Mapping]] = ..., withdraw: _Optional[_Union[_account_service_pb2.WithdrawRequest, _Mapping]] = ..., transfer: _Optional[_Union[_account_service_pb2.TransferRequest, _Mapping]] = ..., record_usage: _Optional[_Union[_usage_service_pb2.RecordUsageRequest, _Mapping]] = ...) -> None: ...
+    true_up_cost: _usage_service_pb2.TrueUpCostRequest
+    def __init__(self, reserve: _Optional[_Union[ReserveRequest, _Mapping]] = ..., extend: _Optional[_Union[ExtendRequest, _Mapping]] = ..., commit: _Optional[_Union[CommitRequest, _Mapping]] = ..., void: _Optional[_Union[VoidRequest, _Mapping]] = ..., charge: _Optional[_Union[ChargeRequest, _Mapping]] = ..., refund: _Optional[_Union[RefundRequest, _Mapping]] = ..., create_account: _Optional[_Union[_account_service_pb2.CreateAccountRequest, _Mapping]] = ..., update_account: _Optional[_Union[_account_service_pb2.UpdateAccountRequest, _Mapping]] = ..., freeze_account: _Optional[_Union[_account_service_pb2.FreezeAccountRequest, _Mapping]] = ..., unfreeze_account: _Optional[_Union[_account_service_pb2.UnfreezeAccountRequest, _Mapping]] = ..., close_account: _Optional[_Union[_account_service_pb2.CloseAccountRequest, _Mapping]] = ..., add_credit: _Optional[_Union[_account_service_pb2.AddCreditRequest, _Mapping]] = ..., reverse_credit: _Optional[_Union[_account_service_pb2.ReverseCreditRequest, _Mapping]] = ..., grant_credit: _Optional[_Union[_account_service_pb2.GrantCreditRequest, _Mapping]] = ..., adjust: _Optional[_Union[_account_service_pb2.AdjustRequest, _Mapping]] = ..., withdraw: _Optional[_Union[_account_service_pb2.WithdrawRequest, _Mapping]] = ..., transfer: _Optional[_Union[_account_service_pb2.TransferRequest, _Mapping]] = ..., record_usage: _Optional[_Union[_usage_service_pb2.RecordUsageRequest, _Mapping]] = ..., true_up_cost: _Optional[_Union[_usage_service_pb2.TrueUpCostRequest, _Mapping]] = ...) -> None: ...
 
 class BatchExecuteResponse(_message.Message):
     __slots__ = ("results",)
@@ -301,7 +303,7 @@ class BatchExecuteResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[BatchResult, _Mapping]]] = ...) -> None: ...
 
 class BatchResult(_message.Message):
-    __slots__ = ("error", "reserve", "extend", "commit", "void", "charge", "refund", "create_account", "update_account", "freeze_account", "unfreeze_account", "close_account", "add_credit", "reverse_credit", "grant_credit", "adjust", "withdraw", "transfer", "record_usage")
+    __slots__ = ("error", "reserve", "extend", "commit", "void", "charge", "refund", "create_account", "update_account", "freeze_account", "unfreeze_account", "close_account", "add_credit", "reverse_credit", "grant_credit", "adjust", "withdraw", "transfer", "record_usage", "true_up_cost")
     ERROR_FIELD_NUMBER: _ClassVar[int]
     RESERVE_FIELD_NUMBER: _ClassVar[int]
     EXTEND_FIELD_NUMBER: _ClassVar[int]
@@ -321,6 +323,7 @@ class BatchResult(_message.Message):
     WITHDRAW_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
     RECORD_USAGE_FIELD_NUMBER: _ClassVar[int]
+    TRUE_UP_COST_FIELD_NUMBER: _ClassVar[int]
     error: _status_pb2.Status
     reserve: ReserveResponse
     extend: ExtendResponse
@@ -340,4 +343,5 @@ class BatchResult(_message.Message):
     withdraw: _account_service_pb2.WithdrawResponse
     transfer: _account_service_pb2.TransferResponse
     record_usage: _usage_service_pb2.RecordUsageResponse
-    def __init__(self, error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., reserve: _Optional[_Union[ReserveResponse, _Mapping]] = ..., extend: _Optional[_Union[ExtendResponse, _Mapping]] = ..., commit: _Optional[_Union[CommitResponse, _Mapping]] = ..., void: _Optional[_Union[VoidResponse, _Mapping]] = ..., charge: _Optional[_Union[ChargeResponse, _Mapping]] = ..., refund: _Optional[_Union[RefundResponse, _Mapping]] = ..., create_account: _Optional[_Union[_account_service_pb2.CreateAccountResponse, _Mapping]] = ..., update_account: _Optional[_Union[_account_service_pb2.UpdateAccountResponse, _Mapping]] = ..., freeze_account: _Optional[_Union[_account_service_pb2.FreezeAccountResponse, _Mapping]] = ..., unfreeze_account: _Optional[_Union[_account_service_pb2.UnfreezeAccountResponse, _Mapping]] = ..., close_account: _Optional[_Union[_account_service_pb2.CloseAccountResponse, _Mapping]] = ..., add_credit: _Optional[_Union[_account_service_pb2.AddCreditResponse, _Mapping]] = ..., reverse_credit: _Optional[_Union[_account_service_pb2.ReverseCreditResponse, _Mapping]] = ..., grant_credit: _Optional[_Union[_account_service_pb2.GrantCreditResponse, _Mapping]] = ..., adjust: _Optional[_Union[_account_service_pb2.AdjustResponse, _Mapping]] = ..., withdraw: _Optional[_Union[_account_service_pb2.WithdrawResponse, _Mapping]] = ..., transfer: _Optional[_Union[_account_service_pb2.TransferResponse, _Mapping]] = ..., record_usage: _Optional[_Union[_usage_service_pb2.RecordUsageResponse, _Mapping]] = ...) -> None: ...
+    true_up_cost: _usage_service_pb2.TrueUpCostResponse
+    def __init__(self, error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., reserve: _Optional[_Union[ReserveResponse, _Mapping]] = ..., extend: _Optional[_Union[ExtendResponse, _Mapping]] = ..., commit: _Optional[_Union[CommitResponse, _Mapping]] = ..., void: _Optional[_Union[VoidResponse, _Mapping]] = ..., charge: _Optional[_Union[ChargeResponse, _Mapping]] = ..., refund: _Optional[_Union[RefundResponse, _Mapping]] = ..., create_account: _Optional[_Union[_account_service_pb2.CreateAccountResponse, _Mapping]] = ..., update_account: _Optional[_Union[_account_service_pb2.UpdateAccountResponse, _Mapping]] = ..., freeze_account: _Optional[_Union[_account_service_pb2.FreezeAccountResponse, _Mapping]] = ..., unfreeze_account: _Optional[_Union[_account_service_pb2.UnfreezeAccountResponse, _Mapping]] = ..., close_account: _Optional[_Union[_account_service_pb2.CloseAccountResponse, _Mapping]] = ..., add_credit: _Optional[_Union[_account_service_pb2.AddCreditResponse, _Mapping]] = ..., reverse_credit: _Optional[_Union[_account_service_pb2.ReverseCreditResponse, _Mapping]] = ..., grant_credit: _Optional[_Union[_account_service_pb2.GrantCreditResponse, _Mapping]] = ..., adjust: _Optional[_Union[_account_service_pb2.AdjustResponse, _Mapping]] = ..., withdraw: _Optional[_Union[_account_service_pb2.WithdrawResponse, _Mapping]] = ..., transfer: _Optional[_Union[_account_service_pb2.TransferResponse, _Mapping]] = ..., record_usage: _Optional[_Union[_usage_service_pb2.RecordUsageResponse, _Mapping]] = ..., true_up_cost: _Optional[_Union[_usage_service_pb2.TrueUpCostResponse, _Mapping]] = ...) -> None: ...

@@ -3,6 +3,8 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.type import decimal_pb2 as _decimal_pb2
 from google.type import money_pb2 as _money_pb2
+from imprest.v1 import charge_pb2 as _charge_pb2
+from imprest.v1 import plan_pb2 as _plan_pb2
 from imprest.v1 import price_pb2 as _price_pb2
 from imprest.v1 import usage_pb2 as _usage_pb2
 from google.protobuf.internal import containers as _containers
@@ -312,3 +314,147 @@ class QuoteResponse(_message.Message):
     lines: _containers.RepeatedCompositeFieldContainer[_usage_pb2.RatedLine]
     allocations: _containers.RepeatedCompositeFieldContainer[_price_pb2.Allocation]
     def __init__(self, price: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., cost: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., margin: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., margin_percent: _Optional[_Union[_decimal_pb2.Decimal, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[_usage_pb2.RatedLine, _Mapping]]] = ..., allocations: _Optional[_Iterable[_Union[_price_pb2.Allocation, _Mapping]]] = ...) -> None: ...
+
+class RerateRequest(_message.Message):
+    __slots__ = ("start_time", "end_time", "account_id", "version_id", "validate_only", "reason", "idempotency_key", "page_size", "page_token")
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    account_id: str
+    version_id: str
+    validate_only: bool
+    reason: str
+    idempotency_key: str
+    page_size: int
+    page_token: str
+    def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., account_id: _Optional[str] = ..., version_id: _Optional[str] = ..., validate_only: bool = ..., reason: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class RerateResponse(_message.Message):
+    __slots__ = ("items", "next_page_token", "replayed")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[RerateItem]
+    next_page_token: str
+    replayed: bool
+    def __init__(self, items: _Optional[_Iterable[_Union[RerateItem, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., replayed: bool = ...) -> None: ...
+
+class RerateItem(_message.Message):
+    __slots__ = ("account_id", "transaction_id", "price_before", "price_after", "cost_before", "cost_after", "skipped", "rerate_transaction_id", "charge")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    PRICE_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_AFTER_FIELD_NUMBER: _ClassVar[int]
+    COST_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    COST_AFTER_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    RERATE_TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    CHARGE_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    transaction_id: str
+    price_before: _money_pb2.Money
+    price_after: _money_pb2.Money
+    cost_before: _money_pb2.Money
+    cost_after: _money_pb2.Money
+    skipped: str
+    rerate_transaction_id: str
+    charge: _charge_pb2.ChargeBreakdown
+    def __init__(self, account_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., price_before: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., price_after: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., cost_before: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., cost_after: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., skipped: _Optional[str] = ..., rerate_transaction_id: _Optional[str] = ..., charge: _Optional[_Union[_charge_pb2.ChargeBreakdown, _Mapping]] = ...) -> None: ...
+
+class CreatePlanRequest(_message.Message):
+    __slots__ = ("plan", "idempotency_key")
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    plan: _plan_pb2.Plan
+    idempotency_key: str
+    def __init__(self, plan: _Optional[_Union[_plan_pb2.Plan, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class CreatePlanResponse(_message.Message):
+    __slots__ = ("plan", "replayed")
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    plan: _plan_pb2.Plan
+    replayed: bool
+    def __init__(self, plan: _Optional[_Union[_plan_pb2.Plan, _Mapping]] = ..., replayed: bool = ...) -> None: ...
+
+class ListPlansRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListPlansResponse(_message.Message):
+    __slots__ = ("plans", "next_page_token")
+    PLANS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    plans: _containers.RepeatedCompositeFieldContainer[_plan_pb2.Plan]
+    next_page_token: str
+    def __init__(self, plans: _Optional[_Iterable[_Union[_plan_pb2.Plan, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class SubscribeRequest(_message.Message):
+    __slots__ = ("account_id", "plan_id", "lines", "start_time", "idempotency_key")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    PLAN_ID_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    plan_id: str
+    lines: _containers.RepeatedCompositeFieldContainer[_usage_pb2.UsageLine]
+    start_time: _timestamp_pb2.Timestamp
+    idempotency_key: str
+    def __init__(self, account_id: _Optional[str] = ..., plan_id: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[_usage_pb2.UsageLine, _Mapping]]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class SubscribeResponse(_message.Message):
+    __slots__ = ("subscription", "replayed")
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    subscription: _plan_pb2.Subscription
+    replayed: bool
+    def __init__(self, subscription: _Optional[_Union[_plan_pb2.Subscription, _Mapping]] = ..., replayed: bool = ...) -> None: ...
+
+class UnsubscribeRequest(_message.Message):
+    __slots__ = ("subscription_id", "end_time", "idempotency_key")
+    SUBSCRIPTION_ID_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    subscription_id: str
+    end_time: _timestamp_pb2.Timestamp
+    idempotency_key: str
+    def __init__(self, subscription_id: _Optional[str] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class UnsubscribeResponse(_message.Message):
+    __slots__ = ("subscription", "replayed")
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    subscription: _plan_pb2.Subscription
+    replayed: bool
+    def __init__(self, subscription: _Optional[_Union[_plan_pb2.Subscription, _Mapping]] = ..., replayed: bool = ...) -> None: ...
+
+class ListSubscriptionsRequest(_message.Message):
+    __slots__ = ("account_id", "page_size", "page_token")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, account_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListSubscriptionsResponse(_message.Message):
+    __slots__ = ("subscriptions", "next_page_token")
+    SUBSCRIPTIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    subscriptions: _containers.RepeatedCompositeFieldContainer[_plan_pb2.Subscription]
+    next_page_token: str
+    def __init__(self, subscriptions: _Optional[_Iterable[_Union[_plan_pb2.Subscription, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

@@ -28,8 +28,8 @@ if _version_not_supported:
 class PricingServiceStub(object):
     """Price books, their versions, who is priced by which book, and quotes: what an admin and a cron job need.
 
-    A usage line is priced by the first of these books that has any price for it: the account's overrides, the account's
-    book, its parent account's book, the tenant's default. That is so for both sides, SALE (what the customer pays) and
+    A usage line is priced by the first of these books that has any price for it: the account's overrides, the books of
+    the plans it is subscribed to, the account's book, its parent account's book, the tenant's default. That is so for both sides, SALE (what the customer pays) and
     COST (what the provider charges us). Without a SALE price usage is refused; without a COST price its cost is 0.
 
     Nothing is ever changed or deleted: a change is a new version, assignment or rate, from its `effective_time` on. It
@@ -106,6 +106,36 @@ class PricingServiceStub(object):
                 request_serializer=imprest_dot_v1_dot_pricing__service__pb2.SetExchangeRateRequest.SerializeToString,
                 response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.SetExchangeRateResponse.FromString,
                 _registered_method=True)
+        self.Rerate = channel.unary_unary(
+                '/imprest.v1.PricingService/Rerate',
+                request_serializer=imprest_dot_v1_dot_pricing__service__pb2.RerateRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.RerateResponse.FromString,
+                _registered_method=True)
+        self.CreatePlan = channel.unary_unary(
+                '/imprest.v1.PricingService/CreatePlan',
+                request_serializer=imprest_dot_v1_dot_pricing__service__pb2.CreatePlanRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.CreatePlanResponse.FromString,
+                _registered_method=True)
+        self.ListPlans = channel.unary_unary(
+                '/imprest.v1.PricingService/ListPlans',
+                request_serializer=imprest_dot_v1_dot_pricing__service__pb2.ListPlansRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.ListPlansResponse.FromString,
+                _registered_method=True)
+        self.Subscribe = channel.unary_unary(
+                '/imprest.v1.PricingService/Subscribe',
+                request_serializer=imprest_dot_v1_dot_pricing__service__pb2.SubscribeRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.SubscribeResponse.FromString,
+                _registered_method=True)
+        self.Unsubscribe = channel.unary_unary(
+                '/imprest.v1.PricingService/Unsubscribe',
+                request_serializer=imprest_dot_v1_dot_pricing__service__pb2.UnsubscribeRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.UnsubscribeResponse.FromString,
+                _registered_method=True)
+        self.ListSubscriptions = channel.unary_unary(
+                '/imprest.v1.PricingService/ListSubscriptions',
+                request_serializer=imprest_dot_v1_dot_pricing__service__pb2.ListSubscriptionsRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.ListSubscriptionsResponse.FromString,
+                _registered_method=True)
         self.Quote = channel.unary_unary(
                 '/imprest.v1.PricingService/Quote',
                 request_serializer=imprest_dot_v1_dot_pricing__service__pb2.QuoteRequest.SerializeToString,
@@ -116,8 +146,8 @@ class PricingServiceStub(object):
 class PricingServiceServicer(object):
     """Price books, their versions, who is priced by which book, and quotes: what an admin and a cron job need.
 
-    A usage line is priced by the first of these books that has any price for it: the account's overrides, the account's
-    book, its parent account's book, the tenant's default. That is so for both sides, SALE (what the customer pays) and
+    A usage line is priced by the first of these books that has any price for it: the account's overrides, the books of
+    the plans it is subscribed to, the account's book, its parent account's book, the tenant's default. That is so for both sides, SALE (what the customer pays) and
     COST (what the provider charges us). Without a SALE price usage is refused; without a COST price its cost is 0.
 
     Nothing is ever changed or deleted: a change is a new version, assignment or rate, from its `effective_time` on. It
@@ -216,6 +246,60 @@ class PricingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rerate(self, request, context):
+        """Has posted usage of a period cost what other prices say, a page of transactions at a time: go on with
+        `page_token` until it is empty. Each transaction that costs something else gets one of kind TRANSACTION_KIND_RERATE
+        with the difference to what it costs by then, earlier re-rates included: more is collected like recorded usage, less
+        is given back as far as refunds have left it, a different cost is posted as by TrueUpCost. Lines keep the place in
+        the month's tiers that they were posted at. What was posted stays as it is.
+
+        A request may be repeated, whole or from any page: it uses the prices that it began with and finds nothing left to
+        do where it has been. With `validate_only` it only says what it would do. Idempotent by key.
+        Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreatePlan(self, request, context):
+        """Creates a plan that accounts can subscribe to. Idempotent by key.
+        Errors: INVALID_ARGUMENT (also for the id of another plan), NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPlans(self, request, context):
+        """Lists plans in the order of their ids. Errors: INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Subscribe(self, request, context):
+        """Subscribes an account to a plan, to monthly lines of its own, or both. The lines are charged once for every calendar
+        month of the account's time zone, the month of the start at once and in full, by the prices in force when it begins;
+        as RecordUsage, never denied for funds, until the subscription ends or the account is closed. Months that could not
+        be charged in time are charged later. Idempotent by key. Errors: NOT_FOUND, CURRENCY_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unsubscribe(self, request, context):
+        """Ends a subscription. What has been charged stays charged. Idempotent by key. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSubscriptions(self, request, context):
+        """Lists subscriptions, oldest first. Errors: INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Quote(self, request, context):
         """Prices usage without posting anything, by the rules that Reserve, Commit and Charge use. Amounts are rounded up.
         The account's calendar month counts as it stands (free quantities, tiers). Each line's `match` says which prices
@@ -283,6 +367,36 @@ def add_PricingServiceServicer_to_server(servicer, server):
                     request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.SetExchangeRateRequest.FromString,
                     response_serializer=imprest_dot_v1_dot_pricing__service__pb2.SetExchangeRateResponse.SerializeToString,
             ),
+            'Rerate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rerate,
+                    request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.RerateRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_pricing__service__pb2.RerateResponse.SerializeToString,
+            ),
+            'CreatePlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePlan,
+                    request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.CreatePlanRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_pricing__service__pb2.CreatePlanResponse.SerializeToString,
+            ),
+            'ListPlans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPlans,
+                    request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.ListPlansRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_pricing__service__pb2.ListPlansResponse.SerializeToString,
+            ),
+            'Subscribe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Subscribe,
+                    request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.SubscribeRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_pricing__service__pb2.SubscribeResponse.SerializeToString,
+            ),
+            'Unsubscribe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unsubscribe,
+                    request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.UnsubscribeRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_pricing__service__pb2.UnsubscribeResponse.SerializeToString,
+            ),
+            'ListSubscriptions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSubscriptions,
+                    request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.ListSubscriptionsRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_pricing__service__pb2.ListSubscriptionsResponse.SerializeToString,
+            ),
             'Quote': grpc.unary_unary_rpc_method_handler(
                     servicer.Quote,
                     request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.QuoteRequest.FromString,
@@ -299,8 +413,8 @@ def add_PricingServiceServicer_to_server(servicer, server):
 class PricingService(object):
     """Price books, their versions, who is priced by which book, and quotes: what an admin and a cron job need.
 
-    A usage line is priced by the first of these books that has any price for it: the account's overrides, the account's
-    book, its parent account's book, the tenant's default. That is so for both sides, SALE (what the customer pays) and
+    A usage line is priced by the first of these books that has any price for it: the account's overrides, the books of
+    the plans it is subscribed to, the account's book, its parent account's book, the tenant's default. That is so for both sides, SALE (what the customer pays) and
     COST (what the provider charges us). Without a SALE price usage is refused; without a COST price its cost is 0.
 
     Nothing is ever changed or deleted: a change is a new version, assignment or rate, from its `effective_time` on. It
@@ -603,6 +717,168 @@ class PricingService(object):
             '/imprest.v1.PricingService/SetExchangeRate',
             imprest_dot_v1_dot_pricing__service__pb2.SetExchangeRateRequest.SerializeToString,
             imprest_dot_v1_dot_pricing__service__pb2.SetExchangeRateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rerate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.PricingService/Rerate',
+            imprest_dot_v1_dot_pricing__service__pb2.RerateRequest.SerializeToString,
+            imprest_dot_v1_dot_pricing__service__pb2.RerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreatePlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.PricingService/CreatePlan',
+            imprest_dot_v1_dot_pricing__service__pb2.CreatePlanRequest.SerializeToString,
+            imprest_dot_v1_dot_pricing__service__pb2.CreatePlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPlans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.PricingService/ListPlans',
+            imprest_dot_v1_dot_pricing__service__pb2.ListPlansRequest.SerializeToString,
+            imprest_dot_v1_dot_pricing__service__pb2.ListPlansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Subscribe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.PricingService/Subscribe',
+            imprest_dot_v1_dot_pricing__service__pb2.SubscribeRequest.SerializeToString,
+            imprest_dot_v1_dot_pricing__service__pb2.SubscribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unsubscribe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.PricingService/Unsubscribe',
+            imprest_dot_v1_dot_pricing__service__pb2.UnsubscribeRequest.SerializeToString,
+            imprest_dot_v1_dot_pricing__service__pb2.UnsubscribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSubscriptions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.PricingService/ListSubscriptions',
+            imprest_dot_v1_dot_pricing__service__pb2.ListSubscriptionsRequest.SerializeToString,
+            imprest_dot_v1_dot_pricing__service__pb2.ListSubscriptionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,6 +30,8 @@ class TransactionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRANSACTION_KIND_UPDATE_ACCOUNT: _ClassVar[TransactionKind]
     TRANSACTION_KIND_CLOSE: _ClassVar[TransactionKind]
     TRANSACTION_KIND_USAGE: _ClassVar[TransactionKind]
+    TRANSACTION_KIND_TRUE_UP: _ClassVar[TransactionKind]
+    TRANSACTION_KIND_RERATE: _ClassVar[TransactionKind]
 
 class LedgerAccountCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -65,6 +67,8 @@ TRANSACTION_KIND_TRANSFER_IN: TransactionKind
 TRANSACTION_KIND_UPDATE_ACCOUNT: TransactionKind
 TRANSACTION_KIND_CLOSE: TransactionKind
 TRANSACTION_KIND_USAGE: TransactionKind
+TRANSACTION_KIND_TRUE_UP: TransactionKind
+TRANSACTION_KIND_RERATE: TransactionKind
 LEDGER_ACCOUNT_CODE_UNSPECIFIED: LedgerAccountCode
 LEDGER_ACCOUNT_CODE_CASH: LedgerAccountCode
 LEDGER_ACCOUNT_CODE_RECEIVABLE: LedgerAccountCode

@@ -4,6 +4,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.type import money_pb2 as _money_pb2
 from imprest.v1 import balance_pb2 as _balance_pb2
 from imprest.v1 import charge_pb2 as _charge_pb2
+from imprest.v1 import transaction_pb2 as _transaction_pb2
 from imprest.v1 import usage_pb2 as _usage_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -12,6 +13,32 @@ from collections.abc import Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class TrueUpCostRequest(_message.Message):
+    __slots__ = ("transaction_id", "reservation_id", "idempotency_key", "cost", "reason")
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    transaction_id: str
+    reservation_id: str
+    idempotency_key: str
+    cost: _money_pb2.Money
+    reason: str
+    def __init__(self, transaction_id: _Optional[str] = ..., reservation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., cost: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class TrueUpCostResponse(_message.Message):
+    __slots__ = ("transaction", "balance", "difference", "replayed")
+    TRANSACTION_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    transaction: _transaction_pb2.Transaction
+    balance: _balance_pb2.Balance
+    difference: _money_pb2.Money
+    replayed: bool
+    def __init__(self, transaction: _Optional[_Union[_transaction_pb2.Transaction, _Mapping]] = ..., balance: _Optional[_Union[_balance_pb2.Balance, _Mapping]] = ..., difference: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., replayed: bool = ...) -> None: ...
 
 class RecordUsageRequest(_message.Message):
     __slots__ = ("account_id", "idempotency_key", "call_id", "amount", "usage", "effective_time", "labels")

@@ -42,6 +42,11 @@ class UsageServiceStub(object):
                 request_serializer=imprest_dot_v1_dot_usage__service__pb2.RecordUsageRequest.SerializeToString,
                 response_deserializer=imprest_dot_v1_dot_usage__service__pb2.RecordUsageResponse.FromString,
                 _registered_method=True)
+        self.TrueUpCost = channel.unary_unary(
+                '/imprest.v1.UsageService/TrueUpCost',
+                request_serializer=imprest_dot_v1_dot_usage__service__pb2.TrueUpCostRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_usage__service__pb2.TrueUpCostResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer(object):
@@ -62,6 +67,21 @@ class UsageServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TrueUpCost(self, request, context):
+        """Corrects what providers charge for usage that has been charged, when their invoice says something else than what was
+        posted. `cost` is the new total of the target; what is posted is the difference to what the target costs now, earlier
+        corrections and reversals by refunds included, so it does not matter in which order repeated requests arrive.
+
+        Only our cost changes; the customer's money stays as it is (Refund and Adjust change that). A later refund with
+        `reverse_cost` reverses the corrected cost in proportion. Possible in every state of the account.
+
+        Idempotent by key. Errors: INVALID_ARGUMENT, NOT_FOUND (also when the target has charged for no usage),
+        CURRENCY_MISMATCH, IDEMPOTENCY_KEY_REUSED, OUT_OF_RANGE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -69,6 +89,11 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.RecordUsage,
                     request_deserializer=imprest_dot_v1_dot_usage__service__pb2.RecordUsageRequest.FromString,
                     response_serializer=imprest_dot_v1_dot_usage__service__pb2.RecordUsageResponse.SerializeToString,
+            ),
+            'TrueUpCost': grpc.unary_unary_rpc_method_handler(
+                    servicer.TrueUpCost,
+                    request_deserializer=imprest_dot_v1_dot_usage__service__pb2.TrueUpCostRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_usage__service__pb2.TrueUpCostResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -101,6 +126,33 @@ class UsageService(object):
             '/imprest.v1.UsageService/RecordUsage',
             imprest_dot_v1_dot_usage__service__pb2.RecordUsageRequest.SerializeToString,
             imprest_dot_v1_dot_usage__service__pb2.RecordUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TrueUpCost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.UsageService/TrueUpCost',
+            imprest_dot_v1_dot_usage__service__pb2.TrueUpCostRequest.SerializeToString,
+            imprest_dot_v1_dot_usage__service__pb2.TrueUpCostResponse.FromString,
             options,
             channel_credentials,
             insecure,

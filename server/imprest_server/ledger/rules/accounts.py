@@ -56,7 +56,10 @@ def update_account(ledger: Ledger, request: Request, op: UpdateAccount, now: dat
     _require_unchanged("parent_account_id", op.parent_account_id, draft.account.parent_account_id)
     require_currency(draft.account, *_amounts(op.settings))
     require_open(draft.account)
+    threshold = draft.account.low_balance_threshold
     draft.account = _with_settings(draft.account, op.settings, now)
+    if draft.account.low_balance_threshold != threshold:
+        draft.arm_low_balance()
     transaction = draft.write(TransactionKind.UPDATE_ACCOUNT, TransactionId(request.first_id))
     ledger.put_account(draft.account)
     return Reply(

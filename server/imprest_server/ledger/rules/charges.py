@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from imprest_server.core.errors import InvalidArgument, PriceNotFound
 from imprest_server.core.ids import TransactionId
+from imprest_server.ledger.limits import EventKind
 from imprest_server.ledger.model import ChargeBreakdown, OverrunPolicy, TransactionKind
-from imprest_server.ledger.operations import Charge, RecordUsage, Reply, Request
+from imprest_server.ledger.operations import Charge, ChargeSubscription, RecordUsage, Reply, Request
 from imprest_server.ledger.rules.draft import Details, Draft
 from imprest_server.ledger.rules.guards import (
     require_active,
@@ -17,6 +19,7 @@ from imprest_server.ledger.rules.guards import (
     require_recent,
     require_recent_usage,
 )
+from imprest_server.ledger.rules.limits import count_charge, note, require_room_to_charge
 from imprest_server.ledger.rules.overrun import post_charge, split_usage
 from imprest_server.ledger.rules.usage import Captured, capture_usage, itemised, record
 from imprest_server.ledger.working_set import Ledger
@@ -31,9 +34,10 @@ def charge(ledger: Ledger, request: Request, op: Charge, now: datetime) -> Reply
     require_active(draft.account)
     require_no_receivable(draft)
     amount, used = _amount(ledger, draft, request, op)
+    require_room_to_charge(ledger, draft.account, op.labels, amount, used)
     require_funds(draft, amount, draft.spendable)
     charged = ChargeBreakdown(from_available=amount)
-    return _write(ledger, draft, request, op, TransactionKind.CHARGE, charged, used)
+    return _write(ledger, draft, request, _details(op), TransactionKind.CHARGE, charged, used)
 
 
 def record_usage(ledger: Ledger, request: Request, op: RecordUsage, now: datetime) -> Reply:
@@ -48,10 +52,38 @@ def record_usage(ledger: Ledger, request: Request, op: RecordUsage, now: datetim
     require_currency(account, op.amount)
     require_open(account)
     amount, used = _amount(ledger, draft, request, op)
-    collected = split_usage(
-        OverrunPolicy.COLLECT, amount, 0, draft.spendable, draft.book.receivable, account.max_overrun
+    return _write(ledger, draft, request, _details(op), TransactionKind.USAGE, _collected(draft, amount), used)
+
+
+def charge_subscription(ledger: Ledger, request: Request, op: ChargeSubscription, now: datetime) -> Reply:
+    """Charge a month's lines like recorded usage. A missing price is not kept as the answer: it may yet come."""
+    draft = Draft(ledger, (op.tenant_id, op.account_id), now)
+    require_open(draft.account)
+    try:
+        used = capture_usage(
+            ledger,
+            draft.account,
+            op.usage,
+            TransactionId(request.first_id),
+            call_id=op.call_id,
+            effective_time=None,
+            now=now,
+        )
+    except PriceNotFound as missing:
+        raise InvalidArgument(field="usage", problem=str(missing)) from missing
+    charged, details = _collected(draft, used.price), Details(call_id=op.call_id)
+    return _write(ledger, draft, request, details, TransactionKind.USAGE, charged, used)
+
+
+def _details(op: Charge | RecordUsage) -> Details:
+    return Details(call_id=op.call_id, labels=op.labels, effective_time=op.effective_time)
+
+
+def _collected(draft: Draft, amount: int) -> ChargeBreakdown:
+    """Taken from what is available, then owed, then absorbed, whatever the account's policy."""
+    return split_usage(
+        OverrunPolicy.COLLECT, amount, 0, draft.spendable, draft.book.receivable, draft.account.max_overrun
     )
-    return _write(ledger, draft, request, op, TransactionKind.USAGE, collected, used)
 
 
 def _amount(ledger: Ledger, draft: Draft, request: Request, op: Charge | RecordUsage) -> tuple[int, Captured | None]:
@@ -75,19 +107,17 @@ def _write(
     ledger: Ledger,
     draft: Draft,
     request: Request,
-    op: Charge | RecordUsage,
+    details: Details,
     kind: TransactionKind,
     charged: ChargeBreakdown,
     used: Captured | None,
 ) -> Reply:
     charged = itemised(charged, used)
     post_charge(draft, charged)
-    transaction = draft.write(
-        kind,
-        TransactionId(request.first_id),
-        Details(call_id=op.call_id, labels=op.labels, effective_time=op.effective_time),
-    )
+    transaction = draft.write(kind, TransactionId(request.first_id), details)
     record(ledger, used, draft.account, transaction, draft.now)
+    note(ledger, draft, EventKind.OVERRUN, charged.absorbed)
+    count_charge(ledger, draft.account, details.labels, charged, used)
     return Reply(
         balance=draft.balance(),
         charge=charged,

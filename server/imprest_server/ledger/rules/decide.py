@@ -13,7 +13,7 @@ from imprest_server.ledger import operations as ops
 from imprest_server.ledger.codec import decode_reply, encode_reply
 from imprest_server.ledger.model import ReservationState
 from imprest_server.ledger.operations import Operation, Reply, Request, StoredOperation
-from imprest_server.ledger.rules import accounts, charges, credits, expiry, holds, refunds
+from imprest_server.ledger.rules import accounts, charges, credits, expiry, holds, refunds, rerates, true_ups
 from imprest_server.ledger.rules.guards import require_recent, require_recent_usage
 from imprest_server.ledger.working_set import Ledger
 
@@ -47,7 +47,10 @@ RULES: dict[type[Operation], Rule] = {
     ops.Void: holds.void,
     ops.Charge: charges.charge,
     ops.RecordUsage: charges.record_usage,
+    ops.ChargeSubscription: charges.charge_subscription,
     ops.Refund: refunds.refund,
+    ops.TrueUpCost: true_ups.true_up_cost,
+    ops.Rerate: rerates.rerate,
 }
 
 

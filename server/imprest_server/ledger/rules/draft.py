@@ -14,7 +14,9 @@ from imprest_server.core.values import named_value
 from imprest_server.ledger.chart import LedgerAccountCode as Code
 from imprest_server.ledger.chart import apply_posting
 from imprest_server.ledger.hashing import chain
+from imprest_server.ledger.limits import Event, EventKind
 from imprest_server.ledger.model import (
+    CAPTURES,
     Account,
     Balance,
     Book,
@@ -40,6 +42,9 @@ class Details:
 
 
 NO_DETAILS = Details()
+
+#: A balance that was low has recovered when it is above its threshold by this part of it.
+REARM_FRACTION = 10
 
 
 class Draft:
@@ -104,8 +109,35 @@ class Draft:
         if transaction is not None:
             self._ledger.changes.transactions.append(transaction)
             self._note_capture(transaction)
-        self._ledger.put_book(self.book)
+        self.put()
         return transaction
+
+    def put(self) -> None:
+        """Put the book into the ledger, with what those who watch are to be told of it."""
+        book, account = self.book, self.account
+        if book.receivable and not self._ledger.books[account.key].receivable:
+            self._tell(EventKind.RECEIVABLE, book.receivable)
+        threshold = account.low_balance_threshold
+        if threshold is None:
+            book.low_balance = False
+        elif book.low_balance:
+            book.low_balance = self.available < threshold + threshold // REARM_FRACTION
+        elif self.available < threshold and self._is_cool():
+            book.low_balance, book.low_balance_time = True, self.now
+            self._tell(EventKind.LOW_BALANCE, threshold)
+        self._ledger.put_book(book)
+
+    def arm_low_balance(self) -> None:
+        """Tell of a low balance at once: what counts as low has changed."""
+        self.book.low_balance, self.book.low_balance_time = False, None
+
+    def _is_cool(self) -> bool:
+        last = self.book.low_balance_time
+        return last is None or self.now >= last + self._ledger.terms.low_balance_cooldown
+
+    def _tell(self, kind: EventKind, amount: int) -> None:
+        event = Event(kind=kind, account=self.account, available=self.available, amount=amount)
+        self._ledger.changes.happenings.append(event)
 
     def balance(self) -> Balance:
         """The balance as drafted."""
@@ -136,13 +168,13 @@ class Draft:
         return replace(transaction, chain_hash=book.chain_hash)
 
     def _note_capture(self, transaction: Transaction) -> None:
-        """What charged the customer can be refunded later, also by a later operation of the same batch."""
+        """What charged for usage can be refunded or corrected later, also by a later operation of the same batch."""
         charged = sum(
             p.amount
             for p in transaction.postings
             if p.credit is Code.REVENUE and p.debit in (Code.WALLET, Code.RECEIVABLE)
         )
-        if charged:
+        if transaction.kind in CAPTURES:
             self._ledger.add_capture(
                 transaction.tenant_id,
                 Capture(
@@ -153,7 +185,11 @@ class Draft:
                     call_id=transaction.call_id,
                     charged=charged,
                     refunded=0,
-                    cost=sum(p.amount for p in transaction.postings if p.debit is Code.PROVIDER_COST),
+                    create_time=transaction.create_time,
+                    labels=transaction.labels,
+                    cost=0
+                    if transaction.kind is TransactionKind.RERATE
+                    else sum(p.amount for p in transaction.postings if p.debit is Code.PROVIDER_COST),
                 ),
             )
         else:

@@ -9,6 +9,7 @@ from datetime import datetime
 from imprest_server.core.errors import AmountOutOfRange
 from imprest_server.core.ids import TransactionId
 from imprest_server.ledger.chart import LedgerAccountCode as Code
+from imprest_server.ledger.limits import EventKind
 from imprest_server.ledger.model import (
     AccountState,
     ChargeBreakdown,
@@ -31,6 +32,7 @@ from imprest_server.ledger.rules.holds import (
     overrun_rejected,
     require_state_active,
 )
+from imprest_server.ledger.rules.limits import count_charge, count_given_back, note
 from imprest_server.ledger.rules.overrun import post_charge, split_by_policy, split_usage
 from imprest_server.ledger.rules.usage import capture_usage, record
 from imprest_server.ledger.working_set import Ledger
@@ -83,13 +85,16 @@ def _expire_charging(
             hold=reservation.remaining,
             charged=charge.charged,
             absorbed=charge.absorbed,
-            transaction_id=transaction_id if charge.charged else None,
+            transaction_id=transaction_id if charge.charged or cost else None,
             cost=cost,
         ),
     )
     move_hold(draft, reservation, expired)
     draft.write(TransactionKind.EXPIRE, transaction_id, details_of(reservation, reservation.expire_time))
     ledger.put_reservation(expired)
+    note(ledger, draft, EventKind.RESERVATION_EXPIRED, charge.charged, expired)
+    note(ledger, draft, EventKind.OVERRUN, used - charge.from_hold, expired)
+    count_charge(ledger, draft.account, reservation.labels, charge, None, reservation, expired)
     ledger.put_operation(
         (reservation.tenant_id, OperationKind.EXPIRE, reservation.reservation_id.hex),
         StoredOperation(fingerprint=b"", denial_reason=None, payload="{}"),
@@ -149,22 +154,25 @@ def late_commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> 
     transaction = draft.write(
         TransactionKind.LATE_COMMIT, TransactionId(request.first_id), details_of(reservation, op.effective_time)
     )
+    given_back: list[RefundAllocation] = []
     if provisional.transaction_id is not None and (difference.charged < 0 or difference.provider_cost < 0):
-        ledger.put_refunds(
-            [
-                RefundAllocation(
-                    tenant_id=reservation.tenant_id,
-                    account_id=reservation.account_id,
-                    refund_transaction_id=TransactionId(request.first_id),
-                    captured_transaction_id=provisional.transaction_id,
-                    kind=TransactionKind.LATE_COMMIT,
-                    amount=max(0, -difference.charged),
-                    cost=max(0, -difference.provider_cost),
-                )
-            ]
+        given_back.append(
+            RefundAllocation(
+                tenant_id=reservation.tenant_id,
+                account_id=reservation.account_id,
+                refund_transaction_id=TransactionId(request.first_id),
+                captured_transaction_id=provisional.transaction_id,
+                kind=TransactionKind.LATE_COMMIT,
+                amount=max(0, -difference.charged),
+                cost=max(0, -difference.provider_cost),
+            )
         )
+    ledger.put_refunds(given_back)
     ledger.put_reservation(committed)
     record(ledger, used, draft.account, transaction, now, reservation)
+    note(ledger, draft, EventKind.LATE_COMMIT, difference.charged, committed)
+    count_charge(ledger, draft.account, reservation.labels, difference, used)
+    count_given_back(ledger, draft.account, given_back)
     return Reply(
         reservation=committed,
         balance=draft.balance(),

@@ -17,6 +17,7 @@ from imprest_server.core.errors import (
 from imprest_server.core.ids import ReservationId, TransactionId, format_reservation_id
 from imprest_server.core.money import Money, check_range, format_nanos
 from imprest_server.ledger.chart import LedgerAccountCode as Code
+from imprest_server.ledger.limits import EventKind
 from imprest_server.ledger.model import (
     AccountState,
     EndedBy,
@@ -34,13 +35,22 @@ from imprest_server.ledger.rules.guards import (
     require_no_receivable,
     require_recent_usage,
 )
+from imprest_server.ledger.rules.limits import (
+    count_charge,
+    count_hold,
+    estimate_of,
+    grantable,
+    note,
+    require_room_to_extend,
+    stop_of,
+)
 from imprest_server.ledger.rules.overrun import post_charge, split_by_policy
 from imprest_server.ledger.rules.usage import WholeCall, capture_usage, itemised, record
 from imprest_server.ledger.working_set import Ledger
 
 
 def reserve(ledger: Ledger, request: Request, op: Reserve, now: datetime) -> Reply:
-    """Grant the amount, or what is available of it down to `min_amount`; else the first denial that applies.
+    """Grant the amount, or what funds and limits leave of it down to `min_amount`; else the first denial that applies.
 
     For an estimate the amount is its price, and the hold keeps the prices of now.
     """
@@ -60,25 +70,29 @@ def reserve(ledger: Ledger, request: Request, op: Reserve, now: datetime) -> Rep
     estimate = call.estimate() if call else None
     amount = estimate.price if estimate else given_nanos(op.amount)
     least = amount if op.min_amount is None else min(op.min_amount.nanos, amount)
-    require_funds(draft, least, draft.spendable)
-    granted = min(amount, draft.spendable)
-    reservation = Reservation(
+    wanted = Reservation(
         tenant_id=op.tenant_id,
         reservation_id=ReservationId(request.first_id),
         account_id=op.account_id,
         call_id=op.call_id or "",
-        amount=granted,
+        amount=amount,
         on_expiry=op.on_expiry,
         create_time=now,
         expire_time=now + (op.ttl or ledger.terms.default_ttl),
         labels=op.labels or {},
         price_epoch=estimate.epoch if estimate else None,
+        estimate=estimate_of(estimate.lines) if estimate else (),
     )
+    granted = grantable(ledger, account, wanted, least)
+    require_funds(draft, least, draft.spendable)
+    granted = min(granted, draft.spendable)
+    reservation = wanted if granted == amount else replace(wanted, amount=granted)
     draft.book.held += granted
     draft.book.open_count += 1
     draft.check()
-    ledger.put_book(draft.book)
+    draft.put()
     ledger.put_reservation(reservation, new=True)
+    count_hold(ledger, account, None, reservation)
     return Reply(
         reservation=reservation,
         balance=draft.balance(),
@@ -91,7 +105,7 @@ def extend(ledger: Ledger, request: Request, op: Extend, now: datetime) -> Reply
     """Raise the hold's total, its use with its cost, and its expiry, each a high-water mark of its own.
 
     A total that cannot be granted is answered with the unchanged one, `final_unit` and the reason: the
-    call is running. Use and expiry move even then.
+    call is running. Use and expiry move even then. A call that has been stopped is told so whatever it asks for.
     """
     require_recent_usage(op.estimate_total, now, "estimate_total")
     require_recent_usage(op.used, now, "used")
@@ -100,42 +114,50 @@ def extend(ledger: Ledger, request: Request, op: Extend, now: datetime) -> Reply
     require_currency(draft.account, op.new_total, op.used_so_far)
     require_state_active(reservation)
     call = None
+    lines = reservation.estimate
     new_total, used, used_cost = given_nanos(op.new_total), given_nanos(op.used_so_far), 0
     if op.estimate_total is not None:
         call = WholeCall(ledger, draft.account, op.estimate_total, reservation, now)
-        new_total = call.estimate().price
+        estimate = call.estimate()
+        new_total, lines = estimate.price, estimate_of(estimate.lines)
     if op.used is not None:
         so_far = WholeCall(ledger, draft.account, op.used, reservation, now).so_far()
         used, used_cost = so_far.price, so_far.cost
     used, used_cost = max(reservation.used_so_far, used), max(reservation.used_cost, used_cost)
     expire_time = reservation.expire_time if op.ttl is None else max(reservation.expire_time, now + op.ttl)
-    amount, denial = reservation.amount, None
-    if new_total > amount:
-        denial = _extension_denial(draft, reservation, new_total)
-        amount = amount if denial else new_total
-    extended = replace(reservation, amount=amount, used_so_far=used, used_cost=used_cost, expire_time=expire_time)
+    extended = replace(reservation, used_so_far=used, used_cost=used_cost, expire_time=expire_time)
+    denial = None
+    if new_total > reservation.amount:
+        longer = replace(extended, amount=new_total, estimate=lines)
+        denial = _extension_denial(ledger, draft, reservation, longer)
+        extended = extended if denial else longer
+    denial = denial or stop_of(ledger, draft.account, reservation)
     draft.book.held += extended.remaining - reservation.remaining
     draft.check()
     check_range(draft.book.balances[Code.REVENUE] + used, "the revenue with what was used so far")
     check_range(draft.book.balances[Code.PROVIDER_COST] + used_cost, "the provider cost with what was used so far")
-    ledger.put_book(draft.book)
+    draft.put()
     ledger.put_reservation(extended)
+    count_hold(ledger, draft.account, reservation, extended)
     return Reply(
         reservation=extended,
         balance=draft.balance(),
         final_unit=denial is not None,
-        affordable_duration=call.affordable_duration(amount) if call else None,
+        affordable_duration=call.affordable_duration(extended.amount) if call else None,
         denial_reason=denial.reason if denial else None,
     )
 
 
-def _extension_denial(draft: Draft, reservation: Reservation, new_total: int) -> ImprestError | None:
+def _extension_denial(
+    ledger: Ledger, draft: Draft, reservation: Reservation, longer: Reservation
+) -> ImprestError | None:
     """Why a higher total is not granted, or None."""
     try:
         if draft.account.state is AccountState.FROZEN:
             raise AccountFrozen(account_id=draft.account.account_id)
         require_no_receivable(draft)
-        require_funds(draft, reservation.remaining_of(new_total) - reservation.remaining, draft.spendable)
+        require_room_to_extend(ledger, draft.account, reservation, longer)
+        require_funds(draft, longer.remaining - reservation.remaining, draft.spendable)
     except ImprestError as denial:
         return denial
     return None
@@ -178,6 +200,8 @@ def commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> Reply
     )
     ledger.put_reservation(captured)
     record(ledger, used, draft.account, transaction, now, reservation)
+    note(ledger, draft, EventKind.OVERRUN, amount - charge.from_hold, captured)
+    count_charge(ledger, draft.account, reservation.labels, charge, used, reservation, captured)
     return Reply(
         reservation=captured,
         balance=draft.balance(),
@@ -205,6 +229,7 @@ def void(ledger: Ledger, request: Request, op: Void, now: datetime) -> Reply:
         TransactionKind.VOID, TransactionId(request.first_id), details_of(reservation, reason=op.reason)
     )
     ledger.put_reservation(voided)
+    count_hold(ledger, draft.account, reservation, voided)
     return Reply(
         reservation=voided,
         balance=draft.balance(),

@@ -17,6 +17,7 @@ from imprest_server.ledger.model import Capture, RefundAllocation, TransactionKi
 from imprest_server.ledger.operations import Refund, Reply, Request
 from imprest_server.ledger.rules.draft import Details, Draft
 from imprest_server.ledger.rules.guards import require_currency, require_open
+from imprest_server.ledger.rules.limits import count_given_back
 from imprest_server.ledger.working_set import Ledger
 
 
@@ -42,6 +43,7 @@ def refund(ledger: Ledger, request: Request, op: Refund, now: datetime) -> Reply
         Details(reservation_id=captures[0].reservation_id, call_id=captures[0].call_id, reason=op.reason),
     )
     ledger.put_refunds(allocations)
+    count_given_back(ledger, draft.account, allocations)
     return Reply(
         transaction=transaction,
         transaction_id=refund_id,

@@ -15,7 +15,7 @@ from imprest_server.core.errors import UsageLineReused
 from imprest_server.core.ids import TransactionId, format_reservation_id, format_transaction_id
 from imprest_server.core.usage import RatedLine, UsageLine, UsageReport
 from imprest_server.ledger.model import Account, ChargeBreakdown, Reservation, Transaction
-from imprest_server.ledger.operations import Charge, Commit, Extend, Operation, RecordUsage, Reserve
+from imprest_server.ledger.operations import Charge, ChargeSubscription, Commit, Extend, Operation, RecordUsage, Reserve
 from imprest_server.ledger.rating import Basis, CounterKey, Priced, PricedLine, Rating, RecordedLine
 from imprest_server.ledger.working_set import Ledger
 
@@ -146,6 +146,9 @@ def bases(ledger: Ledger, op: Operation, now: datetime) -> Iterator[tuple[Accoun
                     yield account, _basis(None, op.usage.start_time or op.effective_time or now)
             elif op.estimate is not None:
                 yield account, _basis_of_whole(None, op.estimate, now)
+        case ChargeSubscription():
+            if (op.tenant_id, op.account_id) in ledger.accounts:
+                yield ledger.accounts[op.tenant_id, op.account_id], _basis(None, op.usage.start_time or now)
         case Extend() | Commit():
             reservation = ledger.reservations.get((op.tenant_id, op.reservation_id))
             if reservation is None:

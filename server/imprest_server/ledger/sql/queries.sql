@@ -262,6 +262,16 @@ LEFT JOIN LATERAL (
 ) AS r ON true
 WHERE t.tenant_id = %(tenant)s AND t.transaction_id = %(transaction)s
 
+-- name: usage_of_transaction
+-- The lines that a transaction charged, in their order: ids that the server makes end in their numbers.
+SELECT
+    tenant_id, account_id, call_id, line_id, meter, provider, model, quantity, destination, operation, labels,
+    price_version_id, cost_version_id, match, price, cost, exact_price, exact_cost
+FROM usage_lines
+WHERE tenant_id = %(tenant)s AND account_id = %(account)s AND seq = %(seq)s
+ORDER BY length(line_id), line_id
+LIMIT %(limit)s
+
 -- name: trial_balance
 -- One row per currency; one with NULLs when there is no account.
 WITH clock AS MATERIALIZED (SELECT least(clock_timestamp(), %(horizon)s) AS now)
@@ -326,3 +336,43 @@ CROSS JOIN LATERAL (
     ORDER BY r.expire_time
     LIMIT %(limit)s
 ) AS due
+
+-- name: used_transactions
+-- Transactions of usage that happened in a span of time, with their lines: what they were, what they cost now, and when
+-- their prices were chosen.
+SELECT
+    w.account_id, w.seq, t.transaction_id, t.reservation_id, u.call_id,
+    CASE WHEN h.price_epoch IS NOT NULL THEN h.create_time ELSE u.start_time END, u.start_time,
+    u.line_id, u.meter, u.provider, u.model, trim_scale(u.quantity), u.destination, u.operation, u.labels,
+    coalesce(last.price, u.price), coalesce(last.cost, u.cost), coalesce(last.exact_price, u.exact_price),
+    coalesce(last.exact_cost, u.exact_cost), coalesce(last.price_version_id, u.price_version_id),
+    CASE WHEN last.number IS NULL THEN u.cost_version_id ELSE last.cost_version_id END,
+    coalesce(last.match, u.match), u.counts
+FROM (
+    SELECT DISTINCT account_id, seq
+    FROM usage_lines
+    WHERE
+        tenant_id = %(tenant)s
+        AND seq IS NOT NULL
+        AND start_time >= %(start)s
+        AND start_time < %(end)s
+        AND (%(account)s::text IS NULL OR account_id = %(account)s)
+        AND (account_id, seq) > (%(after_account)s, %(after_seq)s)
+    ORDER BY account_id, seq
+    LIMIT %(limit)s
+) AS w
+INNER JOIN transactions AS t ON t.tenant_id = %(tenant)s AND t.account_id = w.account_id AND t.seq = w.seq
+INNER JOIN usage_lines AS u ON u.tenant_id = %(tenant)s AND u.account_id = w.account_id AND u.seq = w.seq
+LEFT JOIN reservations AS h ON h.tenant_id = %(tenant)s AND h.reservation_id = t.reservation_id
+LEFT JOIN LATERAL (
+    SELECT number, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, match
+    FROM rerated_lines
+    WHERE
+        tenant_id = %(tenant)s
+        AND account_id = u.account_id
+        AND call_id = u.call_id
+        AND line_id = u.line_id
+    ORDER BY number DESC
+    LIMIT 1
+) AS last ON true
+ORDER BY w.account_id, w.seq, u.line_id

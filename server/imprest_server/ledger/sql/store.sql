@@ -13,11 +13,11 @@ SELECT set_config('imprest.tenants', %(tenants)s, true)
 SELECT set_config('lock_timeout', %(milliseconds)s, true)
 
 -- name: lock_tenants
--- Their prices stay as they are until this transaction ends.
-SELECT locked.tenant_id, locked.price_epoch
+-- Their prices and budgets stay as they are until this transaction ends.
+SELECT locked.tenant_id, locked.price_epoch, locked.budget_epoch
 FROM (SELECT tenant_id FROM unnest(%(tenants)s::text[]) AS named (tenant_id) ORDER BY tenant_id) AS wanted
 CROSS JOIN LATERAL (
-    SELECT tenant_id, price_epoch
+    SELECT tenant_id, price_epoch, budget_epoch
     FROM tenants
     WHERE tenant_id = wanted.tenant_id
     FOR KEY SHARE
@@ -52,13 +52,13 @@ SELECT
     locked.tenant_id, locked.account_id, locked.cash, locked.receivable, locked.provider_cost, locked.fee_cost,
     locked.refunds, locked.promotion_cost, locked.adjustments, locked.overrun_loss, locked.wallet, locked.revenue,
     locked.provider_payable, locked.fee_payable, locked.breakage, locked.clearing, locked.held, locked.open_count,
-    locked.seq, locked.chain_hash, locked.last_time
+    locked.seq, locked.chain_hash, locked.last_time, locked.low_balance, locked.low_balance_time
 FROM (SELECT tenant_id, account_id FROM ({wanted_books}) AS wanted ORDER BY tenant_id, account_id) AS wanted
 CROSS JOIN LATERAL (
     SELECT
         tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
         overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count,
-        seq, chain_hash, last_time
+        seq, chain_hash, last_time, low_balance, low_balance_time
     FROM books
     WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id
     FOR NO KEY UPDATE
@@ -105,14 +105,15 @@ SELECT
     found.expire_time, found.end_time, found.ended_by, found.late, found.provisional_hold,
     found.provisional_charged, found.provisional_absorbed, found.provisional_transaction_id, found.price_epoch,
     found.used_cost, found.captured_cost, found.provisional_cost, found.extend_key, found.extend_fingerprint,
-    found.extend_denial_reason, found.extend_payload
+    found.extend_denial_reason, found.extend_payload, found.estimate
 FROM unnest(%(tenants)s::text[], %(reservations)s::uuid[]) AS wanted (tenant_id, reservation_id)
 CROSS JOIN LATERAL (
     SELECT
         tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far,
         on_expiry, labels, create_time, expire_time, end_time, ended_by, late, provisional_hold,
         provisional_charged, provisional_absorbed, provisional_transaction_id, price_epoch, used_cost,
-        captured_cost, provisional_cost, extend_key, extend_fingerprint, extend_denial_reason, extend_payload
+        captured_cost, provisional_cost, extend_key, extend_fingerprint, extend_denial_reason, extend_payload,
+        estimate
     FROM reservations
     WHERE tenant_id = wanted.tenant_id AND reservation_id = wanted.reservation_id
     LIMIT 1
@@ -125,14 +126,15 @@ SELECT
     due.tenant_id, due.reservation_id, due.account_id, due.call_id, due.state, due.amount, due.captured,
     due.absorbed, due.used_so_far, due.on_expiry, due.labels, due.create_time, due.expire_time, due.end_time,
     due.ended_by, due.late, due.provisional_hold, due.provisional_charged, due.provisional_absorbed,
-    due.provisional_transaction_id, due.price_epoch, due.used_cost, due.captured_cost, due.provisional_cost
+    due.provisional_transaction_id, due.price_epoch, due.used_cost, due.captured_cost, due.provisional_cost,
+    due.estimate
 FROM ({wanted_books}) AS wanted
 CROSS JOIN LATERAL (
     SELECT
         tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far,
         on_expiry, labels, create_time, expire_time, end_time, ended_by, late, provisional_hold,
         provisional_charged, provisional_absorbed, provisional_transaction_id, price_epoch, used_cost,
-        captured_cost, provisional_cost
+        captured_cost, provisional_cost, estimate
     FROM reservations
     WHERE
         tenant_id = wanted.tenant_id
@@ -159,50 +161,76 @@ CROSS JOIN LATERAL (
 ) AS found
 
 -- name: load_captures
--- Transactions, with what they charged the customer and cost us, what of it a late commit returned, and what refunds
--- gave back.
+-- Transactions by id, and all captures by reservation, with what they charged the customer and cost us,
+-- what of it a late commit returned, what refunds gave back, and by how much the cost was corrected.
+-- What a re-rate costs belongs to the transaction that it corrects.
 SELECT
-    t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id, posted.charged, posted.cost,
-    given_back.returned, given_back.refunded, given_back.cost_returned, given_back.cost_reversed
-FROM unnest(%(transaction_tenants)s::text[], %(transactions)s::uuid[]) AS wanted (tenant_id, transaction_id)
-CROSS JOIN LATERAL (
-    SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id
-    FROM transactions
-    WHERE tenant_id = wanted.tenant_id AND transaction_id = wanted.transaction_id
-    LIMIT 1
+    t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id, t.kind, posted.charged,
+    posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned, given_back.cost_reversed,
+    corrected.cost, t.create_time, t.labels
+FROM (
+    SELECT
+        found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
+        found.kind, found.create_time, found.labels
+    FROM unnest(%(transaction_tenants)s::text[], %(transactions)s::uuid[]) AS wanted (tenant_id, transaction_id)
+    CROSS JOIN LATERAL (
+        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, kind, create_time, labels
+        FROM transactions
+        WHERE tenant_id = wanted.tenant_id AND transaction_id = wanted.transaction_id
+        LIMIT 1
+    ) AS found
+    UNION
+    SELECT
+        found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
+        found.kind, found.create_time, found.labels
+    FROM unnest(%(costed_tenants)s::text[], %(costed)s::uuid[]) AS wanted (tenant_id, reservation_id)
+    CROSS JOIN LATERAL (
+        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, kind, create_time, labels
+        FROM transactions
+        WHERE
+            tenant_id = wanted.tenant_id
+            AND reservation_id = wanted.reservation_id
+            AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT', 'RERATE')
+        OFFSET 0
+    ) AS found
 ) AS t
 CROSS JOIN LATERAL (
     SELECT
         coalesce(sum(amount) FILTER (WHERE credit = 'REVENUE' AND debit IN ('WALLET', 'RECEIVABLE')), 0) AS charged,
-        coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST'), 0) AS cost
+        coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST' AND t.kind <> 'RERATE'), 0) AS cost
     FROM postings
     WHERE tenant_id = t.tenant_id AND account_id = t.account_id AND seq = t.seq
 ) AS posted
 CROSS JOIN LATERAL (
     SELECT
-        coalesce(sum(amount) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS returned,
+        coalesce(sum(amount) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS returned,
         coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0) AS refunded,
-        coalesce(sum(cost) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS cost_returned,
+        coalesce(sum(cost) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS cost_returned,
         coalesce(sum(cost) FILTER (WHERE kind = 'REFUND'), 0) AS cost_reversed
     FROM refunds
     WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
 ) AS given_back
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(cost), 0) AS cost
+    FROM cost_adjustments
+    WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
+) AS corrected
 
 -- name: load_captures_to_refund
 -- Of each reservation its newest captures until what is left of them covers `amount` (NULL: all that have something
 -- left), and what was refunded of all its captures. Captures that other operations of the batch may give
 -- back do not count: an expiry's, and those of the `transactions` that are refunded by id.
 SELECT
-    c.tenant_id, c.transaction_id, c.account_id, c.seq, c.reservation_id, c.call_id, c.charged, c.cost, c.returned,
-    c.refunded, c.cost_returned, c.cost_reversed, c.all_refunded
+    c.tenant_id, c.transaction_id, c.account_id, c.seq, c.reservation_id, c.call_id, c.kind, c.charged, c.cost,
+    c.returned, c.refunded, c.cost_returned, c.cost_reversed, c.cost_corrected, c.create_time, c.labels, c.all_refunded
 FROM
     unnest(%(tenants)s::text[], %(reservations)s::uuid[], %(amounts)s::numeric[])
     AS wanted (tenant_id, reservation_id, amount)
 CROSS JOIN LATERAL (
     SELECT
         found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
-        posted.charged, posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned,
-        given_back.cost_reversed,
+        found.kind, posted.charged, posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned,
+        given_back.cost_reversed, corrected.cost AS cost_corrected, found.create_time, found.labels,
         posted.charged - given_back.returned - given_back.refunded AS refundable,
         sum(posted.charged - given_back.returned - given_back.refunded) OVER () AS all_refundable,
         sum(given_back.refunded) OVER () AS all_refunded,
@@ -214,30 +242,35 @@ CROSS JOIN LATERAL (
             0
         ) AS newer
     FROM (
-        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, kind
+        SELECT tenant_id, transaction_id, account_id, seq, reservation_id, call_id, kind, create_time, labels
         FROM transactions
         WHERE
             tenant_id = wanted.tenant_id
             AND reservation_id = wanted.reservation_id
-            AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT')
+            AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT', 'RERATE')
         OFFSET 0
     ) AS found
     CROSS JOIN LATERAL (
         SELECT
             coalesce(sum(amount) FILTER (WHERE credit = 'REVENUE' AND debit IN ('WALLET', 'RECEIVABLE')), 0) AS charged,
-            coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST'), 0) AS cost
+            coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST' AND found.kind <> 'RERATE'), 0) AS cost
         FROM postings
         WHERE tenant_id = found.tenant_id AND account_id = found.account_id AND seq = found.seq
     ) AS posted
     CROSS JOIN LATERAL (
         SELECT
-            coalesce(sum(amount) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS returned,
+            coalesce(sum(amount) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS returned,
             coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0) AS refunded,
-            coalesce(sum(cost) FILTER (WHERE kind = 'LATE_COMMIT'), 0) AS cost_returned,
+            coalesce(sum(cost) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS cost_returned,
             coalesce(sum(cost) FILTER (WHERE kind = 'REFUND'), 0) AS cost_reversed
         FROM refunds
         WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
     ) AS given_back
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(cost), 0) AS cost
+        FROM cost_adjustments
+        WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
+    ) AS corrected
     WHERE posted.charged > 0
     WINDOW newest_first AS (ORDER BY found.seq DESC)
 ) AS c
@@ -282,6 +315,50 @@ CROSS JOIN LATERAL (
         AND line_id = wanted.line_id
     LIMIT 1
 ) AS found
+
+-- name: load_line_amounts
+-- What the usage lines of transactions cost, by their last re-rate or as posted.
+SELECT
+    u.tenant_id, u.account_id, u.call_id, u.line_id, coalesce(last.number, 0), coalesce(last.price, u.price),
+    coalesce(last.cost, u.cost)
+FROM
+    unnest(%(tenants)s::text[], %(accounts)s::text[], %(seqs)s::bigint[]) AS wanted (tenant_id, account_id, seq)
+CROSS JOIN LATERAL (
+    SELECT tenant_id, account_id, call_id, line_id, price, cost
+    FROM usage_lines
+    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id AND seq = wanted.seq
+    OFFSET 0
+) AS u
+LEFT JOIN LATERAL (
+    SELECT number, price, cost
+    FROM rerated_lines
+    WHERE
+        tenant_id = u.tenant_id
+        AND account_id = u.account_id
+        AND call_id = u.call_id
+        AND line_id = u.line_id
+    ORDER BY number DESC
+    LIMIT 1
+) AS last ON true
+
+-- name: load_rerates
+-- The transactions that have re-rated others before, oldest first.
+SELECT wanted.tenant_id, wanted.transaction_id, found.transaction_id
+FROM
+    unnest(%(tenants)s::text[], %(accounts)s::text[], %(seqs)s::bigint[], %(transactions)s::uuid[])
+    AS wanted (tenant_id, account_id, seq, transaction_id)
+CROSS JOIN LATERAL (
+    SELECT DISTINCT seq
+    FROM rerated_lines
+    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id AND captured_seq = wanted.seq
+) AS again
+CROSS JOIN LATERAL (
+    SELECT transaction_id
+    FROM transactions
+    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id AND seq = again.seq
+    LIMIT 1
+) AS found
+ORDER BY again.seq
 
 -- name: load_usage_counters
 -- What accounts have counted in the months that an instant (NULL: now) may fall into, in whatever time zone. Their first
@@ -397,20 +474,21 @@ WHERE a.tenant_id = new.tenant_id AND a.account_id = new.account_id
 INSERT INTO books (
     tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
     overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
-    chain_hash, last_time
+    chain_hash, last_time, low_balance, low_balance_time
 )
 SELECT
     tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
     overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
-    chain_hash, last_time
+    chain_hash, last_time, low_balance, low_balance_time
 FROM unnest(
     %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
     %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-    %s::numeric[], %s::numeric[], %s::numeric[], %s::int[], %s::bigint[], %s::bytea[], %s::timestamptz[]
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::int[], %s::bigint[], %s::bytea[], %s::timestamptz[], %s::bool[],
+    %s::timestamptz[]
 ) AS new (
     tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
     overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
-    chain_hash, last_time
+    chain_hash, last_time, low_balance, low_balance_time
 )
 
 -- name: update_books
@@ -434,15 +512,18 @@ SET
     open_count = new.open_count,
     seq = new.seq,
     chain_hash = new.chain_hash,
-    last_time = new.last_time
+    last_time = new.last_time,
+    low_balance = new.low_balance,
+    low_balance_time = new.low_balance_time
 FROM unnest(
     %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
     %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-    %s::numeric[], %s::numeric[], %s::numeric[], %s::int[], %s::bigint[], %s::bytea[], %s::timestamptz[]
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::int[], %s::bigint[], %s::bytea[], %s::timestamptz[], %s::bool[],
+    %s::timestamptz[]
 ) AS new (
     tenant_id, account_id, cash, receivable, provider_cost, fee_cost, refunds, promotion_cost, adjustments,
     overrun_loss, wallet, revenue, provider_payable, fee_payable, breakage, clearing, held, open_count, seq,
-    chain_hash, last_time
+    chain_hash, last_time, low_balance, low_balance_time
 )
 WHERE b.tenant_id = new.tenant_id AND b.account_id = new.account_id
 
@@ -450,21 +531,22 @@ WHERE b.tenant_id = new.tenant_id AND b.account_id = new.account_id
 INSERT INTO reservations (
     tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
     labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
+    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost, estimate
 )
 SELECT
     tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
     labels::jsonb, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
+    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost,
+    estimate::jsonb
 FROM unnest(
     %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
     %s::numeric[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[],
     %s::bool[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[], %s::bigint[], %s::numeric[],
-    %s::numeric[], %s::numeric[]
+    %s::numeric[], %s::numeric[], %s::text[]
 ) AS new (
     tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
     labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
+    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost, estimate
 )
 
 -- name: update_reservations
@@ -485,16 +567,17 @@ SET
     provisional_transaction_id = new.provisional_transaction_id,
     used_cost = new.used_cost,
     captured_cost = new.captured_cost,
-    provisional_cost = new.provisional_cost
+    provisional_cost = new.provisional_cost,
+    estimate = new.estimate::jsonb
 FROM unnest(
     %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
     %s::numeric[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[],
     %s::bool[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[], %s::bigint[], %s::numeric[],
-    %s::numeric[], %s::numeric[]
+    %s::numeric[], %s::numeric[], %s::text[]
 ) AS new (
     tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far, on_expiry,
     labels, create_time, expire_time, end_time, ended_by, late, provisional_hold, provisional_charged,
-    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost
+    provisional_absorbed, provisional_transaction_id, price_epoch, used_cost, captured_cost, provisional_cost, estimate
 )
 WHERE r.tenant_id = new.tenant_id AND r.reservation_id = new.reservation_id
 
@@ -542,6 +625,14 @@ FROM unnest(
     %s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::numeric[], %s::numeric[]
 ) AS new (tenant_id, captured_transaction_id, refund_transaction_id, account_id, kind, amount, cost)
 
+-- name: insert_cost_adjustments
+INSERT INTO cost_adjustments (
+    tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost
+)
+SELECT tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost
+FROM unnest(%s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[])
+    AS new (tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost)
+
 -- name: insert_usage_lines
 INSERT INTO usage_lines (
     tenant_id, account_id, call_id, line_id, seq, reservation_id, meter, provider, model, quantity, destination,
@@ -560,6 +651,23 @@ FROM unnest(
     tenant_id, account_id, call_id, line_id, seq, reservation_id, meter, provider, model, quantity, destination,
     operation, labels, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, match, counts,
     start_time, end_time, create_time
+)
+
+-- name: insert_rerated_lines
+INSERT INTO rerated_lines (
+    tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
+    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time
+)
+SELECT
+    tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
+    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time
+FROM unnest(
+    %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[],
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[], %s::uuid[], %s::text[],
+    %s::timestamptz[]
+) AS new (
+    tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
+    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time
 )
 
 -- name: upsert_usage_counters

@@ -51,7 +51,7 @@ SELECT
     a.create_time, a.update_time,
     b.tenant_id, b.account_id, b.cash, b.receivable, b.provider_cost, b.fee_cost, b.refunds, b.promotion_cost,
     b.adjustments, b.overrun_loss, b.wallet, b.revenue, b.provider_payable, b.fee_payable, b.breakage, b.clearing,
-    b.held, b.open_count, b.seq, b.chain_hash, b.last_time
+    b.held, b.open_count, b.seq, b.chain_hash, b.last_time, b.low_balance, b.low_balance_time
 FROM (
     SELECT
         tenant_id, account_id, customer_id, display_name, currency_code, parent_account_id, credit_limit,
@@ -95,7 +95,7 @@ ORDER BY 1, 2, 3
 -- What transactions of the range gave back, with all that was given back of the same captured transaction.
 SELECT
     t.tenant_id, t.account_id, t.seq, r.account_id, r.kind, r.amount, r.cost, c.account_id, c.seq,
-    coalesce(posted.charged, 0), coalesce(posted.cost, 0), given_back.amount, given_back.cost
+    coalesce(posted.charged, 0), coalesce(posted.cost, 0) + corrected.cost, given_back.amount, given_back.cost
 FROM (SELECT tenant_id, transaction_id, account_id, seq FROM transactions WHERE {range}) AS t
 INNER JOIN refunds AS r ON r.tenant_id = t.tenant_id AND r.refund_transaction_id = t.transaction_id
 LEFT JOIN transactions AS c ON c.tenant_id = r.tenant_id AND c.transaction_id = r.captured_transaction_id
@@ -111,6 +111,35 @@ CROSS JOIN LATERAL (
     FROM refunds AS g
     WHERE g.tenant_id = r.tenant_id AND g.captured_transaction_id = r.captured_transaction_id
 ) AS given_back
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(a.cost), 0) AS cost
+    FROM cost_adjustments AS a
+    WHERE a.tenant_id = r.tenant_id AND a.captured_transaction_id = r.captured_transaction_id
+) AS corrected
+
+-- name: corrections
+-- By how much transactions of the range corrected costs, with what is left of the cost of the same captured transaction.
+SELECT
+    t.tenant_id, t.account_id, t.seq, a.account_id, a.cost, c.account_id, c.seq, c.kind,
+    coalesce(posted.cost, 0) + corrected.cost - given_back.cost
+FROM (SELECT tenant_id, transaction_id, account_id, seq FROM transactions WHERE {range}) AS t
+INNER JOIN cost_adjustments AS a ON a.tenant_id = t.tenant_id AND a.adjusting_transaction_id = t.transaction_id
+LEFT JOIN transactions AS c ON c.tenant_id = a.tenant_id AND c.transaction_id = a.captured_transaction_id
+LEFT JOIN LATERAL (
+    SELECT sum(p.amount) AS cost
+    FROM postings AS p
+    WHERE p.tenant_id = c.tenant_id AND p.account_id = c.account_id AND p.seq = c.seq AND p.debit = 'PROVIDER_COST'
+) AS posted ON true
+CROSS JOIN LATERAL (
+    SELECT sum(o.cost) AS cost
+    FROM cost_adjustments AS o
+    WHERE o.tenant_id = a.tenant_id AND o.captured_transaction_id = a.captured_transaction_id
+) AS corrected
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(g.cost), 0) AS cost
+    FROM refunds AS g
+    WHERE g.tenant_id = a.tenant_id AND g.captured_transaction_id = a.captured_transaction_id
+) AS given_back
 
 -- name: usage
 -- What the usage lines of each transaction add up to.
@@ -118,6 +147,36 @@ SELECT tenant_id, account_id, seq, sum(price), sum(cost)
 FROM usage_lines
 WHERE seq IS NOT NULL AND {range}
 GROUP BY tenant_id, account_id, seq
+
+-- name: rerated
+-- What the re-rated lines of each transaction add up to: more or less price and cost than before.
+SELECT tenant_id, account_id, seq, sum(price - price_before), sum(cost - cost_before)
+FROM rerated_lines
+WHERE seq IS NOT NULL AND {range}
+GROUP BY tenant_id, account_id, seq
+
+-- name: rerated_chains
+-- Re-rates that do not go on from what the line cost before.
+SELECT tenant_id, account_id, captured_seq, line_id, price_expected, price_before
+FROM (
+    SELECT
+        r.tenant_id, r.account_id, r.captured_seq, r.line_id, r.price_before, r.cost_before,
+        coalesce(earlier.price, CASE WHEN r.number = 1 THEN u.price END) AS price_expected,
+        coalesce(earlier.cost, CASE WHEN r.number = 1 THEN u.cost END) AS cost_expected,
+        u.seq
+    FROM (SELECT * FROM rerated_lines WHERE {range}) AS r
+    INNER JOIN usage_lines AS u USING (tenant_id, account_id, call_id, line_id)
+    LEFT JOIN rerated_lines AS earlier
+        ON
+            earlier.tenant_id = r.tenant_id
+            AND earlier.account_id = r.account_id
+            AND earlier.call_id = r.call_id
+            AND earlier.line_id = r.line_id
+            AND earlier.number = r.number - 1
+) AS chain
+WHERE
+    (price_before, cost_before, captured_seq) IS DISTINCT FROM (price_expected, cost_expected, seq)
+ORDER BY 1, 2, 3, 4
 
 -- name: counters
 -- Month counters that are not what the lines have added to them.

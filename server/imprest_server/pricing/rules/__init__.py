@@ -12,6 +12,7 @@ from imprest_server.pricing.rules.counters import counter_keys, month_of
 from imprest_server.pricing.rules.estimates import affordable_duration
 from imprest_server.pricing.rules.matching import PriceTable, explain
 from imprest_server.pricing.rules.rating import Rated, Rounding, margin_percent, rate
+from imprest_server.pricing.rules.rerating import NoPositionError, rerate
 from imprest_server.pricing.rules.tariff import Tariff
 from imprest_server.pricing.rules.usage_checks import check_usage
 
@@ -20,6 +21,7 @@ __all__ = [
     "Catalog",
     "Chains",
     "InForce",
+    "NoPositionError",
     "Payer",
     "PriceTable",
     "Rated",
@@ -36,4 +38,5 @@ __all__ = [
     "month_of",
     "price_problems",
     "rate",
+    "rerate",
 ]

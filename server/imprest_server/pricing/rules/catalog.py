@@ -3,9 +3,10 @@
 The chain of books, asked in this order; the first that has any price for a line wins:
 
 1. the account's own override book,
-2. the book assigned to the account,
-3. the book assigned to its parent account (one level),
-4. the tenant's default book (the assignment without an account).
+2. the SALE books of the plans it is subscribed to, what began last first,
+3. the book assigned to the account,
+4. the book assigned to its parent account (one level),
+5. the tenant's default book (the assignment without an account).
 
 SALE books count in the account's currency only. COST books may be in any, one for each currency at every level: the
 account's currency first, then by code. A book without a version in force is left out.
@@ -29,6 +30,8 @@ from imprest_server.pricing.model import (
     PriceBookId,
     PriceVersion,
     PriceVersionId,
+    Subscription,
+    SubscriptionEnd,
 )
 
 T = TypeVar("T")
@@ -123,6 +126,8 @@ class Catalog:
     _overrides: dict[tuple[BookSide, AccountId], list[PriceBook]] = field(
         default_factory=dict[tuple[BookSide, AccountId], list[PriceBook]]
     )
+    _subscribed: dict[AccountId, list[Subscription]] = field(default_factory=dict[AccountId, list[Subscription]])
+    _ends: dict[str, list[SubscriptionEnd]] = field(default_factory=dict[str, list[SubscriptionEnd]])
     _cost_currencies: set[str] = field(default_factory=set[str])
     _rates: dict[tuple[PriceBookId, str], History[Decimal]] = field(
         default_factory=dict[tuple[PriceBookId, str], History[Decimal]]
@@ -138,6 +143,9 @@ class Catalog:
         assignments: Iterable[Assignment] = (),
         rates: Iterable[ExchangeRate] = (),
         epoch: int = 0,
+        *,
+        subscriptions: Iterable[Subscription] = (),
+        ends: Iterable[SubscriptionEnd] = (),
     ) -> None:
         """Add what became known after `self.epoch` up to `epoch`: every row once, in any order."""
         for book in books:
@@ -157,6 +165,11 @@ class Catalog:
         for rate in rates:
             history_of_rate = self._rates.setdefault((rate.price_book_id, rate.currency_code), History())
             history_of_rate.add(rate.effective_time, rate.epoch, rate.rate)
+        for subscription in subscriptions:
+            if subscription.price_book_id is not None:
+                self._subscribed.setdefault(subscription.account_id, []).append(subscription)
+        for end in ends:
+            self._ends.setdefault(end.subscription_id, []).append(end)
         self.epoch = max(self.epoch, epoch)
 
     def version(self, price_book_id: PriceBookId, epoch: int, at: datetime) -> PriceVersion | None:
@@ -191,6 +204,8 @@ class Catalog:
         overrides = self._overrides.get((side, payer.account_id), ())
         for currency in currencies if overrides else ():
             ids.update((book.price_book_id, None) for book in overrides if book.currency_code == currency)
+        if side is BookSide.SALE and payer.account_id in self._subscribed:
+            ids.update((book_id, None) for book_id in self._plan_books(payer.account_id, epoch, at))
         levels = [payer.account_id, None]
         if payer.parent_account_id is not None:
             levels.insert(1, payer.parent_account_id)
@@ -200,6 +215,19 @@ class Catalog:
                 if history is not None and (assigned := history.at(epoch, at)) is not None:
                     ids[assigned] = None
         return tuple(self._link(ids, payer.currency_code, epoch, at))
+
+    def _plan_books(self, account_id: AccountId, epoch: int, at: datetime) -> Iterator[PriceBookId]:
+        """The books of the plans that the account is subscribed to, what began last first."""
+        known = (
+            subscription
+            for subscription in self._subscribed[account_id]
+            if subscription.epoch <= epoch and subscription.start_time <= at
+        )
+        for subscription in sorted(known, key=lambda s: (s.start_time, s.epoch), reverse=True):
+            ends = [end for end in self._ends.get(subscription.subscription_id, ()) if end.epoch <= epoch]
+            last = max(ends, key=lambda end: end.epoch, default=None)
+            if subscription.price_book_id is not None and (last is None or at < last.end_time):
+                yield subscription.price_book_id
 
     def _link(self, ids: Iterable[PriceBookId], currency_code: str, epoch: int, at: datetime) -> Iterator[InForce]:
         for price_book_id in ids:

@@ -31,6 +31,18 @@ FROM exchange_rates
 WHERE tenant_id = %(tenant)s AND epoch > %(after)s AND epoch <= %(epoch)s
 ORDER BY epoch
 
+-- name: load_subscriptions
+SELECT subscription_id, account_id, plan_id, price_book_id, lines, start_time, epoch, create_time
+FROM subscriptions
+WHERE tenant_id = %(tenant)s AND epoch > %(after)s AND epoch <= %(epoch)s
+ORDER BY epoch
+
+-- name: load_subscription_ends
+SELECT subscription_id, end_time, epoch
+FROM subscription_ends
+WHERE tenant_id = %(tenant)s AND epoch > %(after)s AND epoch <= %(epoch)s
+ORDER BY epoch
+
 -- name: load_prices
 SELECT
     found.version_id, found.meter, found.provider, found.model, found.destination_prefix, found.charge_model,
@@ -83,6 +95,10 @@ FROM (
     SELECT create_time FROM price_assignments WHERE tenant_id = %(tenant)s AND epoch = %(epoch)s
     UNION ALL
     SELECT create_time FROM exchange_rates WHERE tenant_id = %(tenant)s AND epoch = %(epoch)s
+    UNION ALL
+    SELECT create_time FROM subscriptions WHERE tenant_id = %(tenant)s AND epoch = %(epoch)s
+    UNION ALL
+    SELECT create_time FROM subscription_ends WHERE tenant_id = %(tenant)s AND epoch = %(epoch)s
 ) AS last
 
 -- name: insert_book
@@ -160,3 +176,82 @@ CROSS JOIN LATERAL (
         AND destination_prefix = named.destination_prefix
     LIMIT 1
 ) AS found
+
+-- name: insert_plan
+INSERT INTO plans (tenant_id, plan_id, display_name, currency_code, price_book_id, lines, create_time)
+VALUES (
+    %(tenant)s, %(plan)s, %(display_name)s, %(currency)s, %(book)s, %(lines)s, %(create_time)s
+)
+
+-- name: find_plan
+SELECT plan_id, display_name, currency_code, price_book_id, lines, create_time
+FROM plans
+WHERE tenant_id = %(tenant)s AND plan_id = %(plan)s
+
+-- name: list_plans
+SELECT plan_id, display_name, currency_code, price_book_id, lines, create_time
+FROM plans
+WHERE tenant_id = %(tenant)s AND plan_id > %(after)s
+ORDER BY plan_id
+LIMIT %(limit)s
+
+-- name: insert_subscription
+INSERT INTO subscriptions (
+    tenant_id, subscription_id, account_id, plan_id, price_book_id, lines, start_time, epoch, create_time,
+    next_charge_time
+)
+VALUES (
+    %(tenant)s, %(subscription)s, %(account)s, %(plan)s, %(book)s, %(lines)s, %(start_time)s, %(epoch)s,
+    %(create_time)s, %(start_time)s
+)
+
+-- name: insert_subscription_end
+INSERT INTO subscription_ends (tenant_id, epoch, subscription_id, end_time, create_time)
+VALUES (%(tenant)s, %(epoch)s, %(subscription)s, %(end_time)s, %(create_time)s)
+
+-- name: list_subscriptions
+SELECT
+    s.subscription_id, s.account_id, s.plan_id, s.price_book_id, s.lines, s.start_time, s.epoch, s.create_time,
+    ended.end_time
+FROM subscriptions AS s
+LEFT JOIN LATERAL (
+    SELECT end_time
+    FROM subscription_ends
+    WHERE tenant_id = s.tenant_id AND subscription_id = s.subscription_id
+    ORDER BY epoch DESC
+    LIMIT 1
+) AS ended ON true
+WHERE
+    s.tenant_id = %(tenant)s
+    AND (%(account)s::text IS NULL OR s.account_id = %(account)s)
+    AND (%(subscription)s::text IS NULL OR s.subscription_id = %(subscription)s)
+    AND s.subscription_id > %(after)s
+ORDER BY s.subscription_id
+LIMIT %(limit)s
+
+-- name: due_subscriptions
+-- In no order: those that cannot be charged must not stand before the others for ever.
+SELECT
+    s.subscription_id, s.account_id, s.lines, s.next_charge_time, a.time_zone,
+    coalesce(ended.end_time <= s.next_charge_time, false)
+FROM (
+    SELECT tenant_id, subscription_id, account_id, lines, next_charge_time
+    FROM subscriptions
+    WHERE tenant_id = %(tenant)s AND next_charge_time <= (SELECT clock_timestamp())
+    ORDER BY random()
+    LIMIT %(limit)s
+) AS s
+INNER JOIN accounts AS a ON a.tenant_id = s.tenant_id AND a.account_id = s.account_id
+LEFT JOIN LATERAL (
+    SELECT end_time
+    FROM subscription_ends
+    WHERE tenant_id = s.tenant_id AND subscription_id = s.subscription_id
+    ORDER BY epoch DESC
+    LIMIT 1
+) AS ended ON true
+
+-- name: schedule_charge
+UPDATE subscriptions
+SET next_charge_time = %(next)s
+WHERE
+    tenant_id = %(tenant)s AND subscription_id = %(subscription)s AND next_charge_time = %(charged)s

@@ -1,0 +1,1 @@
+"""Delivery of alerts to webhooks, Slack and email. README.md of the package says what it promises."""

@@ -1,0 +1,124 @@
+"""Rerate: the usage of one transaction at other prices than it was posted at; an adjustment, never an edit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from imprest_server.core.ids import TransactionId
+from imprest_server.ledger.chart import LedgerAccountCode as Code
+from imprest_server.ledger.model import Capture, ChargeBreakdown, OverrunPolicy, RefundAllocation, TransactionKind
+from imprest_server.ledger.operations import Reply, Request, Rerate
+from imprest_server.ledger.rating import ReratedLine
+from imprest_server.ledger.rules.draft import Details, Draft
+from imprest_server.ledger.rules.guards import require_open
+from imprest_server.ledger.rules.limits import count_charge, count_cost_adjustments, count_given_back
+from imprest_server.ledger.rules.overrun import post_charge, split_usage
+from imprest_server.ledger.rules.true_ups import post_cost, spread_cost
+from imprest_server.ledger.working_set import Ledger
+
+
+def rerate(ledger: Ledger, request: Request, op: Rerate, now: datetime) -> Reply:
+    """Post the difference between what the lines are to cost and what they cost now, earlier re-rates included.
+
+    A higher price is collected like recorded usage; a lower one given back like a refund, at most what refunds have
+    left. Lines that cost just that are left alone.
+    """
+    draft = Draft(ledger, (op.tenant_id, op.account_id), now)
+    require_open(draft.account)
+    rerate_id = TransactionId(request.first_id)
+    before = [ledger.line_amounts[op.tenant_id, op.account_id, op.call_id, line.line.line_id] for line in op.lines]
+    changed = [
+        (line, amounts)
+        for line, amounts in zip(op.lines, before, strict=True)
+        if (line.price, line.cost) != (amounts.price, amounts.cost)
+    ]
+    price = sum(line.price - amounts.price for line, amounts in changed)
+    captures = _captures(ledger, op)
+    charge, allocations = _collect(draft, price), list[RefundAllocation]()
+    if price < 0:
+        charge, allocations = _give_back(draft, captures, rerate_id, -price)
+    # The cost is that of the transaction itself, also when a re-rate has charged for it.
+    own = ledger.captures[op.tenant_id, op.transaction_id]
+    cost = sum(line.cost - amounts.cost for line, amounts in changed)
+    costs = spread_cost(draft, [own], rerate_id, cost)
+    cost = sum(adjustment.cost for adjustment in costs)
+    post_charge(draft, charge)
+    post_cost(draft, cost)
+    transaction = draft.write(
+        TransactionKind.RERATE,
+        rerate_id,
+        Details(reservation_id=op.reservation_id, call_id=own.call_id, reason=op.reason, labels=own.labels),
+    )
+    ledger.put_refunds(allocations)
+    ledger.put_cost_adjustments(costs)
+    count_charge(ledger, draft.account, own.labels, charge, None)
+    count_given_back(ledger, draft.account, allocations)
+    count_cost_adjustments(ledger, draft.account, costs)
+    ledger.put_rerated_lines(
+        ReratedLine(
+            tenant_id=op.tenant_id,
+            account_id=op.account_id,
+            call_id=op.call_id,
+            captured_seq=op.seq,
+            rated=line,
+            before=amounts,
+            seq=transaction.seq if transaction else None,
+            create_time=now,
+        )
+        for line, amounts in changed
+    )
+    if transaction is not None:
+        ledger.rerates_of[op.tenant_id, op.transaction_id].append(rerate_id)
+    given_back = sum(allocation.amount for allocation in allocations)
+    return Reply(
+        balance=draft.balance(),
+        charge=ChargeBreakdown(
+            from_available=charge.from_available - given_back,
+            receivable=charge.receivable,
+            absorbed=charge.absorbed,
+            provider_cost=cost,
+        ),
+        transaction_id=transaction.transaction_id if transaction else None,
+    )
+
+
+def _captures(ledger: Ledger, op: Rerate) -> list[Capture]:
+    """What has charged for the lines, newest first: earlier re-rates, the transaction, the expiry it came after."""
+    ids = [*reversed(ledger.rerates_of[op.tenant_id, op.transaction_id]), op.transaction_id]
+    if op.reservation_id is not None:
+        provisional = ledger.reservation((op.tenant_id, op.reservation_id)).provisional
+        if provisional is not None and provisional.transaction_id not in (None, op.transaction_id):
+            ids.append(TransactionId(provisional.transaction_id))
+    found = (ledger.captures.get((op.tenant_id, transaction_id)) for transaction_id in ids)
+    return [capture for capture in found if capture is not None]
+
+
+def _collect(draft: Draft, price: int) -> ChargeBreakdown:
+    """Where more money comes from; nothing for less."""
+    return split_usage(
+        OverrunPolicy.COLLECT, max(0, price), 0, draft.spendable, draft.book.receivable, draft.account.max_overrun
+    )
+
+
+def _give_back(
+    draft: Draft, captures: list[Capture], rerate_id: TransactionId, amount: int
+) -> tuple[ChargeBreakdown, list[RefundAllocation]]:
+    """Post what goes back to the customer, as far as refunds have left it; nothing is charged then."""
+    allocations = []
+    for capture in captures:
+        taken = min(amount, capture.refundable)
+        if taken:
+            amount -= taken
+            allocations.append(
+                RefundAllocation(
+                    tenant_id=draft.account.tenant_id,
+                    account_id=capture.account_id,
+                    refund_transaction_id=rerate_id,
+                    captured_transaction_id=capture.transaction_id,
+                    kind=TransactionKind.RERATE,
+                    amount=taken,
+                    cost=0,
+                )
+            )
+    draft.take_in(Code.REFUNDS, sum(allocation.amount for allocation in allocations))
+    return ChargeBreakdown(), allocations

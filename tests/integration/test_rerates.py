@@ -1,0 +1,267 @@
+"""Posted usage at other prices, on a real database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+
+from imprest_server.core.ids import AccountId, TransactionId
+from imprest_server.core.money import nanos_of
+from imprest_server.db.embedded import EmbeddedPostgres
+from imprest_server.db.pool import read_pool
+from imprest_server.ledger import operations as ops
+from imprest_server.ledger.queries import Queries
+from imprest_server.ledger.verify import verify
+from imprest_server.posting.rerates import Rerated, Rerates
+from imprest_server.pricing.cache import PriceCache
+from imprest_server.pricing.model import ChargeModel, Price, PriceVersionId, Tier
+from imprest_server.pricing.operations import RerateUsage
+from imprest_server.pricing.service import PriceAdmin
+from tests.conftest import Database
+from tests.support.damage import damage
+from tests.support.lanes import TENANT, Lanes, running_lanes, usd
+from tests.support.ledger import expires_nothing
+from tests.support.prices import COST, SALE, Shop, shop_on, unit, units
+
+SECONDS = "telephony.outbound_seconds"
+ANN = AccountId("ann")
+NANO = 10**9
+
+
+@dataclass
+class Desk:
+    """An engine, prices, and what re-rates."""
+
+    database: Database
+    lanes: Lanes
+    shop: Shop
+    rerates: Rerates
+
+    async def charge(self, quantity: int, account: AccountId = ANN) -> TransactionId:
+        operation = ops.RecordUsage(
+            tenant_id=TENANT, idempotency_key=self.lanes.key(), account_id=account, usage=units(quantity, meter=SECONDS)
+        )
+        transaction_id = (await self.lanes.post(operation)).reply.transaction_id
+        assert transaction_id is not None
+        return transaction_id
+
+    async def rerate(
+        self, version_id: PriceVersionId | None = None, *, key: str = "", validate_only: bool = False, **page: Any
+    ) -> tuple[list[Rerated], str, bool]:
+        now = datetime.now(UTC)
+        self.span = getattr(self, "span", None) or (now - timedelta(days=1), now + timedelta(days=1))
+        return await self.rerates.page(
+            RerateUsage(
+                tenant_id=TENANT,
+                idempotency_key=key or self.lanes.key(),
+                start_time=self.span[0],
+                end_time=self.span[1],
+                account_id=None,
+                version_id=version_id,
+                reason="wrong list",
+            ),
+            validate_only=validate_only,
+            **page,
+        )
+
+    def book(self, account: AccountId = ANN) -> dict[str, int]:
+        """The balances that matter here, in major units where they are whole."""
+        columns = ("wallet", "receivable", "revenue", "refunds", "provider_cost", "overrun_loss")
+        with psycopg.connect(self.database.owner_dsn) as owner:
+            row = owner.execute(
+                f"SELECT {', '.join(columns)} FROM books WHERE account_id = %s",  # type: ignore[arg-type]
+                [account],
+            ).fetchone()
+        assert row is not None
+        return {name: nanos_of(value) for name, value in zip(columns, row, strict=True)}
+
+
+@pytest.fixture
+async def desk(database: Database) -> AsyncIterator[Desk]:
+    """Two engines; in the end the ledger is sound."""
+    async with (
+        running_lanes(database, engines=2) as lanes,
+        shop_on(database) as shop,
+        read_pool(database.app_dsn, statement_timeout_ms=20_000, lock_timeout_ms=10_000) as pool,
+    ):
+        cache = PriceCache()
+        queries = Queries(pool, expires_nothing)
+        yield Desk(database, lanes, shop, Rerates(pool, cache, PriceAdmin(pool, cache), queries, lanes.post))
+    report = await verify(database.owner_dsn, all_differences=True)
+    assert report.differences == []
+
+
+async def test_a_lower_price_is_given_back_once(desk: Desk) -> None:
+    sale = await desk.shop.open(SALE, [unit("2", SECONDS)])
+    await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    await desk.lanes.open("ann", "100")
+    charged = [await desk.charge(n) for n in (1, 2, 3)]
+    fair = await desk.shop.publish(sale, [unit("1.5", SECONDS)])
+    asked, token, _ = await desk.rerate(fair, validate_only=True)
+    assert [(item.used.transaction_id, item.before[0], item.after[0]) for item in asked] == [
+        (id_, 2 * n * NANO, 3 * n * NANO // 2) for n, id_ in enumerate(charged, start=1)
+    ]
+    assert (token, desk.book()["refunds"]) == ("", 0)
+    done, _, replayed = await desk.rerate(fair, key="again")
+    assert not replayed and [item.charge and item.charge.charged for item in done] == [
+        -n * NANO // 2 for n in (1, 2, 3)
+    ]
+    assert desk.book() == {
+        "wallet": 91 * NANO,
+        "receivable": 0,
+        "revenue": 12 * NANO,
+        "refunds": 3 * NANO,
+        "provider_cost": 3 * NANO,
+        "overrun_loss": 0,
+    }
+    before = desk.book()
+    assert await desk.rerate(fair, key="again") == ([], "", True)
+    assert (await desk.rerate(fair))[0] == []
+    assert desk.book() == before
+
+
+async def test_a_higher_price_is_collected_and_can_be_taken_back(desk: Desk) -> None:
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    await desk.lanes.open("ann", "4")
+    transaction_id = await desk.charge(3)
+    dear = await desk.shop.publish(sale, [unit("2", SECONDS)])
+    cheap = await desk.shop.publish(sale, [unit("0.5", SECONDS)])
+    await desk.rerate(dear)
+    assert (desk.book()["wallet"], desk.book()["receivable"], desk.book()["revenue"]) == (0, 2 * NANO, 6 * NANO)
+    await desk.rerate(cheap)
+    book = desk.book()
+    # 4.5 of the 6 come back: of the re-rate's 3 first, then of the charge.
+    assert (book["wallet"], book["receivable"], book["refunds"]) == (5 * NANO // 2, 0, 9 * NANO // 2)
+    refund = ops.Refund(tenant_id=TENANT, idempotency_key=desk.lanes.key(), transaction_id=transaction_id)
+    assert (await desk.lanes.post(refund)).reply.refunded_total == 3 * NANO // 2
+
+
+async def test_what_was_refunded_is_not_given_back_again(desk: Desk) -> None:
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    await desk.lanes.open("ann", "10")
+    transaction_id = await desk.charge(4)
+    await desk.lanes.post(
+        ops.Refund(tenant_id=TENANT, idempotency_key=desk.lanes.key(), transaction_id=transaction_id, amount=usd("3"))
+    )
+    free = await desk.shop.publish(sale, [unit("0", SECONDS)])
+    await desk.rerate(free)
+    assert desk.book()["wallet"] == 10 * NANO
+    await desk.rerate(free)
+    assert desk.book()["wallet"] == 10 * NANO
+
+
+async def test_costs_follow_a_cost_version_and_leave_the_customer_alone(desk: Desk) -> None:
+    await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.4", SECONDS)])
+    await desk.lanes.open("ann", "10")
+    transaction_id = await desk.charge(5)
+    invoice = await desk.shop.publish(cost, [unit("0.6", SECONDS)])
+    await desk.rerate(invoice)
+    assert (desk.book()["provider_cost"], desk.book()["wallet"]) == (3 * NANO, 5 * NANO)
+    await desk.lanes.post(
+        ops.TrueUpCost(tenant_id=TENANT, idempotency_key=desk.lanes.key(), transaction_id=transaction_id, cost=usd("1"))
+    )
+    assert desk.book()["provider_cost"] == 1 * NANO, "the cost of a re-rate is that of the transaction"
+
+
+async def test_lines_keep_their_place_in_the_tiers(desk: Desk) -> None:
+    def tiered(first: str, then: str) -> Price:
+        tiers = (
+            Tier(up_to=Decimal(10), unit_price=Decimal(first)),
+            Tier(up_to=None, unit_price=Decimal(then)),
+        )
+        return Price(meter=SECONDS, charge_model=ChargeModel.GRADUATED, tiers=tiers)
+
+    sale = await desk.shop.open(SALE, [tiered("2", "1")])
+    await desk.lanes.open("ann", "100")
+    for _ in range(3):
+        await desk.charge(6)
+    assert desk.book()["revenue"] == (12 + 8 + 2 + 6) * NANO
+    other = await desk.shop.publish(sale, [tiered("3", "1")])
+    done, _, _ = await desk.rerate(other)
+    assert [item.after[0] // NANO for item in done] == [18, 14]
+    assert desk.book()["revenue"] == (18 + 14 + 6) * NANO
+
+
+async def test_a_price_that_begins_to_count_has_no_place_to_start_from(desk: Desk) -> None:
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    await desk.lanes.open("ann", "100")
+    await desk.charge(6)
+    free = await desk.shop.publish(sale, [unit("1", SECONDS, free_quantity=Decimal(100))])
+    done, _, _ = await desk.rerate(free)
+    assert [bool(item.skipped) for item in done] == [True]
+    assert desk.book()["refunds"] == 0
+
+
+async def test_as_published_now_is_by_the_prices_of_then(desk: Desk) -> None:
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    await desk.lanes.open("ann", "100")
+    await desk.charge(6)
+    assert (await desk.rerate())[0] == []
+    await desk.shop.publish(sale, [unit("2", SECONDS)])
+    assert (await desk.rerate())[0] == [], "what is in force from now on does not change what was"
+
+
+async def test_two_rerates_at_once_do_not_add_up(desk: Desk) -> None:
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    await desk.lanes.open("ann", "100")
+    for _ in range(8):
+        await desk.charge(1)
+    dear = await desk.shop.publish(sale, [unit("3", SECONDS)])
+    cheap = await desk.shop.publish(sale, [unit("2", SECONDS)])
+    await asyncio.gather(*(desk.rerate(version) for version in (dear, cheap, dear, cheap)))
+    await desk.rerate(cheap)
+    book = desk.book()
+    assert book["revenue"] - book["refunds"] == 16 * NANO
+    assert book["wallet"] == 84 * NANO
+
+
+async def test_an_interrupted_rerate_goes_on(desk: Desk) -> None:
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    for name in ("ann", "bob"):
+        await desk.lanes.open(name, "100")
+        for _ in range(3):
+            await desk.charge(1, AccountId(name))
+    dear = await desk.shop.publish(sale, [unit("3", SECONDS)])
+    first, token, _ = await desk.rerate(dear, key="run", page_size=2)
+    assert len(first) == 2 and token
+    collected = []
+    token = ""
+    while True:
+        items, token, replayed = await desk.rerate(dear, key="run", page_size=2, page_token=token)
+        assert replayed
+        collected += items
+        if not token:
+            break
+    assert len(collected) == 4
+    for name in ("ann", "bob"):
+        assert desk.book(AccountId(name))["revenue"] == 9 * NANO
+
+
+DAMAGE = {
+    "cost corrections": ("UPDATE cost_adjustments SET cost = cost + {}", "1"),
+    "charge for re-rated usage": ("UPDATE rerated_lines SET price = price + {}", "1"),
+    "what line": ("UPDATE usage_lines SET price = price + {}", "1"),
+}
+
+
+@pytest.mark.parametrize("found", DAMAGE)
+async def test_verify_finds_what_was_changed(desk: Desk, pg_cluster: EmbeddedPostgres, found: str) -> None:
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    await desk.lanes.open("ann", "100")
+    await desk.charge(4)
+    await desk.rerate(await desk.shop.publish(sale, [unit("2", SECONDS)]))
+    await desk.rerate(await desk.shop.publish(cost, [unit("0.75", SECONDS)]))
+    change, amount = DAMAGE[found]
+    damage(desk.database, pg_cluster, change.format(amount))
+    report = await verify(desk.database.owner_dsn, all_differences=True)
+    assert any(difference.what.startswith(found) for difference in report.differences)
+    damage(desk.database, pg_cluster, change.format(f"-{amount}"))

@@ -1,0 +1,165 @@
+"""Provider costs that turn out to be others than were posted, on a real database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from imprest_server.core.errors import NotFound
+from imprest_server.core.ids import TransactionId, uuid7
+from imprest_server.core.money import nanos_of
+from imprest_server.ledger import operations as ops
+from imprest_server.ledger.model import Reservation, TransactionKind
+from imprest_server.ledger.verify import verify
+from tests.conftest import Database
+from tests.support import clock
+from tests.support.lanes import TENANT, Lanes, running_lanes, usd
+from tests.support.prices import Shop, shop_on, units
+
+
+@pytest.fixture
+async def shop(database: Database) -> AsyncIterator[Shop]:
+    """Units at their price and cost: 1.00 and 0.40."""
+    async with shop_on(database) as shop:
+        await shop.sell_units()
+        yield shop
+
+
+@pytest.fixture
+async def lanes(database: Database, shop: Shop) -> AsyncIterator[Lanes]:
+    """Two engines that take turns; in the end the ledger is sound."""
+    clock.install(database.owner_dsn)
+    async with running_lanes(database, engines=2) as lanes:
+        await lanes.open("ann", "100")
+        yield lanes
+    report = await verify(database.owner_dsn, all_differences=True)
+    assert report.differences == []
+
+
+def cost_of(database: Database) -> int:
+    """What providers get for ann's usage, as the book has it."""
+    with psycopg.connect(database.owner_dsn) as owner:
+        row = owner.execute("SELECT provider_cost, provider_payable FROM books WHERE account_id = 'ann'").fetchone()
+    assert row is not None and row[0] == row[1]
+    return nanos_of(row[0])
+
+
+async def charge(lanes: Lanes, quantity: int) -> TransactionId:
+    operation = ops.Charge(tenant_id=TENANT, idempotency_key=lanes.key(), account_id="ann", usage=units(quantity))  # type: ignore[arg-type]
+    transaction_id = (await lanes.post(operation)).reply.transaction_id
+    assert transaction_id is not None
+    return transaction_id
+
+
+def true_up(lanes: Lanes, cost: str, **target: Any) -> ops.TrueUpCost:
+    return ops.TrueUpCost(
+        tenant_id=TENANT, **{"idempotency_key": lanes.key(), "cost": usd(cost), "reason": "invoice 7", **target}
+    )
+
+
+def refund(lanes: Lanes, amount: str | None, **target: Any) -> ops.Refund:
+    return ops.Refund(
+        tenant_id=TENANT,
+        idempotency_key=lanes.key(),
+        amount=None if amount is None else usd(amount),
+        reverse_cost=True,
+        **target,
+    )
+
+
+def difference(reply: ops.Reply) -> int:
+    assert reply.charge is not None
+    return reply.charge.provider_cost
+
+
+async def test_a_cost_is_set_absolutely_up_down_and_once(database: Database, lanes: Lanes) -> None:
+    charged = await charge(lanes, 10)
+    posted, before = cost_of(database), lanes.standing("ann")  # type: ignore[arg-type]
+    up = true_up(lanes, "7", transaction_id=charged)
+    outcome = await lanes.post(up)
+    transaction = outcome.reply.transaction
+    assert transaction is not None and transaction.kind is TransactionKind.TRUE_UP
+    assert (difference(outcome.reply), transaction.reason) == (7_000_000_000 - posted, "invoice 7")
+    assert cost_of(database) == 7_000_000_000
+    assert (await lanes.post(up)).replayed
+    again = (await lanes.post(true_up(lanes, "7", transaction_id=charged))).reply
+    assert (again.transaction, again.transaction_id, difference(again)) == (None, None, 0)
+    assert difference((await lanes.post(true_up(lanes, "0", transaction_id=charged))).reply) == -7_000_000_000
+    assert cost_of(database) == 0
+    assert lanes.standing("ann") == before, "the customer has no part in it"  # type: ignore[arg-type]
+
+
+async def test_a_reservation_is_all_its_captures(database: Database, lanes: Lanes) -> None:
+    hold = await lanes.hold("ann", "50", call_id="call-1")  # type: ignore[arg-type]
+    for final in (False, False, True):
+        await lanes.post(
+            ops.Commit(tenant_id=TENANT, idempotency_key=lanes.key(), reservation_id=hold, usage=units(5), final=final)
+        )
+    reply = (await lanes.post(true_up(lanes, "1", reservation_id=hold))).reply
+    assert reply.transaction is not None
+    assert (reply.transaction.reservation_id, reply.transaction.call_id) == (hold, "call-1")
+    assert cost_of(database) == 1_000_000_000
+    await lanes.post(true_up(lanes, "9", reservation_id=hold))
+    await lanes.post(refund(lanes, None, reservation_id=hold))
+    assert cost_of(database) == 0, "a refund in full takes back all of the corrected cost"
+    assert difference((await lanes.post(true_up(lanes, "2", reservation_id=hold))).reply) == 2_000_000_000
+
+
+async def test_a_refund_takes_back_its_share_of_the_corrected_cost(database: Database, lanes: Lanes) -> None:
+    charged = await charge(lanes, 10)
+    with psycopg.connect(database.owner_dsn) as owner:
+        ((revenue,),) = owner.execute("SELECT revenue FROM books WHERE account_id = 'ann'").fetchall()
+    half = str(revenue / 2)
+    await lanes.post(true_up(lanes, "8", transaction_id=charged))
+    await lanes.post(refund(lanes, half, transaction_id=charged))
+    assert cost_of(database) == 4_000_000_000
+    # The providers insist on 5 for what has not been given back: that is what comes back with the rest.
+    assert difference((await lanes.post(true_up(lanes, "5", transaction_id=charged))).reply) == 1_000_000_000
+    await lanes.post(refund(lanes, None, transaction_id=charged))
+    assert cost_of(database) == 0
+
+
+async def test_a_late_commit_goes_on_from_a_corrected_expiry(database: Database, lanes: Lanes) -> None:
+    outcome = await lanes.post(
+        ops.Reserve(tenant_id=TENANT, idempotency_key=lanes.key(), account_id="ann", estimate=units(10))  # type: ignore[arg-type]
+    )
+    assert isinstance(outcome.reply.reservation, Reservation)
+    hold = outcome.reply.reservation.reservation_id
+    await lanes.post(ops.Extend(tenant_id=TENANT, idempotency_key=lanes.key(), reservation_id=hold, used=units(10)))
+    clock.advance(database.owner_dsn, 3600)
+    await lanes.post(true_up(lanes, "1", reservation_id=hold))
+    assert cost_of(database) == 1_000_000_000
+    await lanes.post(ops.Commit(tenant_id=TENANT, idempotency_key=lanes.key(), reservation_id=hold, usage=units(1)))
+    assert cost_of(database) >= 0
+    await lanes.post(true_up(lanes, "3", reservation_id=hold))
+    assert cost_of(database) == 3_000_000_000
+
+
+async def test_only_usage_has_a_cost(lanes: Lanes) -> None:
+    credit = (
+        await lanes.post(
+            ops.AddCredit(tenant_id=TENANT, idempotency_key=lanes.key(), account_id="ann", amount=usd("1"))  # type: ignore[arg-type]
+        )
+    ).reply.transaction_id
+    hold = await lanes.hold("ann", "1")  # type: ignore[arg-type]
+    for target in ({"transaction_id": credit}, {"transaction_id": uuid7()}, {"reservation_id": hold}):
+        with pytest.raises(NotFound):
+            await lanes.post(true_up(lanes, "1", **target))
+
+
+async def test_true_ups_race_refunds(database: Database, lanes: Lanes) -> None:
+    charged = [await charge(lanes, 10) for _ in range(6)]
+    operations: list[ops.Operation] = []
+    for transaction_id in charged:
+        operations += [true_up(lanes, cost, transaction_id=transaction_id) for cost in ("3", "0", "5", "5")]
+        operations += [refund(lanes, "0.01", transaction_id=transaction_id) for _ in range(4)]
+    await asyncio.gather(*map(lanes.post, operations))
+    for transaction_id in charged:
+        await lanes.post(true_up(lanes, "2", transaction_id=transaction_id))
+    assert cost_of(database) == 12_000_000_000
+    await asyncio.gather(*(lanes.post(refund(lanes, None, transaction_id=each)) for each in charged))
+    assert cost_of(database) == 0
