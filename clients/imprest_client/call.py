@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -227,7 +227,7 @@ class Call:
     async def _end(self) -> None:
         self._is_over = True
         for task in (self._heartbeats, self._notice):
-            if task is not None:
+            if task is not None and task is not asyncio.current_task():  # on_ending may hang up
                 task.cancel()
                 await asyncio.wait([task])
 
@@ -376,12 +376,20 @@ class Call:
         self._ending = Ending(reason, time.monotonic() if receipt is None else self._paid_until_s(receipt))
         self._is_ending.set()
         if is_news and self._upkeep.on_ending is not None:
-            self._notice = asyncio.create_task(self._notify(self._upkeep.on_ending, self._ending))
+            self._notify(self._upkeep.on_ending, self._ending)
 
-    async def _notify(self, on_ending: OnEnding, ending: Ending) -> None:
+    def _notify(self, on_ending: OnEnding, ending: Ending) -> None:
+        """Call it at once, before anybody else can see the ending; await in a task what it may return."""
         try:
             answer = on_ending(ending)
-            if inspect.isawaitable(answer):
-                await answer
         except Exception:  # the caller's own code; the call must go on
+            log.exception("on_ending of the call on %s failed", self.reservation_id)
+            return
+        if inspect.isawaitable(answer):
+            self._notice = asyncio.create_task(self._await(answer))
+
+    async def _await(self, answer: Awaitable[object]) -> None:
+        try:
+            await answer
+        except Exception:
             log.exception("on_ending of the call on %s failed", self.reservation_id)

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from imprest_client import AdminClient, AgentClient, Call, CallController, Connection, Denied, Ending, Retryable
+from imprest_client.call import OnEnding
 from imprest_client.errors import CallLimitReached, InsufficientFunds, OverrunRejected, ReservationExpired
 from imprest_client.model import OverrunPolicy, ReservationState, TransactionKind
 from imprest_client.testing import FakeImprest
@@ -353,16 +354,44 @@ async def test_a_server_that_stays_away_ends_the_call_when_its_hold_does(
     assert await books(admin) == (9, 0)
 
 
+async def failing(ending: Ending) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("on_ending", [lambda ending: 1 // 0, failing], ids=["function", "coroutine function"])
 async def test_a_callback_that_fails_does_not_harm_the_call(
-    admin: AdminClient, controller: CallController, caplog: pytest.LogCaptureFixture
+    admin: AdminClient, controller: CallController, caplog: pytest.LogCaptureFixture, on_ending: OnEnding
 ) -> None:
-    async with controller.call("acme", 2, heartbeat=NEVER, on_ending=lambda ending: 1 // 0) as call:
+    async with controller.call("acme", 2, heartbeat=NEVER, on_ending=on_ending) as call:
         await admin.freeze_account("acme")
         call.used(1)
         await call.wait_ending()
-        await asyncio.sleep(0)
+        await until(lambda: "on_ending" in caplog.text)
     assert await books(admin) == (9, 0)
-    assert "on_ending" in caplog.text
+
+
+async def test_the_callback_knows_first(admin: AdminClient, controller: CallController) -> None:
+    seen: list[Ending | None] = []
+    async with controller.call("acme", 2, heartbeat=NEVER, on_ending=lambda ending: seen.append(ending)) as call:
+        await admin.freeze_account("acme")
+        call.used(1)
+        while call.ending is None:  # noqa: ASYNC110  # as soon as anybody can know
+            await asyncio.sleep(0)
+        assert seen == [call.ending]
+
+
+async def test_the_callback_may_hang_up(admin: AdminClient, controller: CallController) -> None:
+    calls: list[Call] = []
+
+    async def on_ending(ending: Ending) -> None:
+        await calls[0].hang_up()
+
+    async with controller.call("acme", 2, heartbeat=NEVER, on_ending=on_ending) as call:
+        calls.append(call)
+        await admin.freeze_account("acme")
+        call.used(1)
+        await until(lambda: call.receipt is not None)
+    assert await books(admin) == (9, 0)
 
 
 async def test_an_agent_joins_a_call_that_the_controller_has_begun(
