@@ -20,18 +20,19 @@ F = TypeVar("F")
 
 
 class LoopThread:
-    """An event loop in a thread of its own, started when it is first needed and living as long as the process."""
+    """An event loop in a thread of its own, started when it is first needed and living until it is closed, or as long
+    as the process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
-        self._thread_id: int | None = None
+        self._thread: threading.Thread | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine to its end and return its result; an exception here (Ctrl-C) cancels it there."""
         loop = self.loop()
-        if self._thread_id == threading.get_ident():
+        if self._thread is threading.current_thread():
             coroutine.close()
             raise RuntimeError("a blocking client cannot be used on the event loop that works for it")
         future = asyncio.run_coroutine_threadsafe(coroutine, loop)
@@ -54,10 +55,19 @@ class LoopThread:
         with self._lock:
             if self._loop is None or self._pid != os.getpid():
                 self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
-                thread = threading.Thread(target=self._loop.run_forever, name="imprest-client", daemon=True)
-                thread.start()
-                self._thread_id = thread.ident
+                self._thread = threading.Thread(target=self._loop.run_forever, name="imprest-client", daemon=True)
+                self._thread.start()
             return self._loop
+
+    def close(self) -> None:
+        """End the thread, when nothing waits for it any more; whatever comes after it starts another."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None and self._pid == os.getpid():
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
 
 
 LOOP: Final = LoopThread()

@@ -87,6 +87,7 @@ class Session:
         """Close the connection, if there is one."""
         if "_connection" in self.__dict__:
             LOOP.run(self._connection.close())
+            LOOP.close()
 
     def fail(self, failure: Failure) -> typer.Exit:
         """Tell why the command failed; the caller raises what is returned."""
