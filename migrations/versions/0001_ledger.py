@@ -1,6 +1,6 @@
 """The ledger: accounts, books, reservations, the journal, and the operations that were decided.
 
-`imprest_server/db/tables.py` describes the same tables and says which statement each index serves; a test holds
+`imprest_server/db/tables/` describes the same tables and says which statement each index serves; a test holds
 the two equal. There is no way down: see `imprest_server/db/migrations.py`.
 """
 

@@ -1,4 +1,4 @@
-"""Migrations make exactly the tables that `tables.py` describes, once, from any number of processes."""
+"""Migrations make exactly the tables that `db/tables` describes, once, from any number of processes."""
 
 import shutil
 from collections.abc import Iterator
