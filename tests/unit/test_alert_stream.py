@@ -69,7 +69,7 @@ class Script:
         self.streams = [[*stream] for stream in streams]
         self.requests: list[BudgetAlertsRequest] = []
 
-    async def __call__(
+    async def stream(
         self, request: BudgetAlertsRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[BudgetAlertsResponse]:
         self.requests.append(request)
@@ -89,7 +89,7 @@ class Script:
 async def serving(script: Script) -> AsyncIterator[str]:
     server = grpc.aio.server()
     handler = grpc.unary_stream_rpc_method_handler(
-        script, BudgetAlertsRequest.FromString, BudgetAlertsResponse.SerializeToString
+        script.stream, BudgetAlertsRequest.FromString, BudgetAlertsResponse.SerializeToString
     )
     generic = grpc.method_handlers_generic_handler("imprest.v1.BudgetService", {"BudgetAlerts": handler})
     server.add_generic_rpc_handlers((generic,))

@@ -21,7 +21,6 @@ from imprest_client.ctl.price_rows import digits
 from imprest_client.ctl.rows import Receipt
 from imprest_client.ctl.values import money
 
-
 # ── budgets ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -176,6 +175,11 @@ ALERT: Final = Row[Alert](
 )
 
 
+ALERT_LINE: Final = ALERT.titled(
+    create_time="time", level="level", kind="kind", account_id="account", words="what happened"
+)
+
+
 # ── receipts ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -200,9 +204,9 @@ DELETE_RECEIPT: Final = Row[Receipt[DeleteBudgetReceipt]](
 
 RESUME_RECEIPT: Final = Row[Receipt[ResumeReceipt]](
     (
-        *STATUS.titled(
-            **{"budget.budget_id": "budget", "spent": "spent", "remaining": "remaining", "stopped": "calls stopped"}
-        ).nested("status", lambda r: r.answer.status),
+        *STATUS.titled(spent="spent", remaining="remaining", stopped="calls stopped").nested(
+            "status", lambda r: r.answer.status
+        ),
         Column("replayed", lambda r: r.answer.replayed),
         Column("idempotency_key", lambda r: r.idempotency_key, "key", Look.ID),
     ),

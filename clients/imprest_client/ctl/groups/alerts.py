@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from imprest_client.budget_model import AlertKind, AlertLevel
-from imprest_client.ctl.budget_rows import ALERT, ALERT_RECEIPT
+from imprest_client.ctl.budget_rows import ALERT, ALERT_LINE, ALERT_RECEIPT
 from imprest_client.ctl.command import Key, Limit, command, group_command
 from imprest_client.ctl.failures import UsageError
 from imprest_client.ctl.session import Session
@@ -63,23 +63,26 @@ def follow(
         min_level=parse_choice(AlertLevel, level, "level") if level else None,
         kinds=_kinds(kind),
     )
-    line = session.out.lines(ALERT)
+    line = session.out.lines(ALERT_LINE)
+    shown = begun
     try:
         with alerts:
             alerts.begin(session.settings.timeout_s)
-            if stored:
-                stored.write(alerts.token)
+            shown = alerts.token
+            if stored and shown:
+                stored.write(shown)
             for count, alert in enumerate(alerts, start=1):
-                line(alert, resume_token=alerts.token)
+                line(alert, alerts.token)
+                # Only now: an alert that was taken but not shown when Ctrl-C came has to come again.
+                shown = alerts.token
                 if stored:
-                    stored.write(alerts.token)
+                    stored.write(shown)
                 if count == limit:
                     break
     except KeyboardInterrupt:  # how this is meant to end
         pass
-    if stored and alerts.token:
-        stored.write(alerts.token)  # what is not shown has been passed, too
-    session.out.note(f"go on with --resume-token {alerts.token}")
+    if shown:
+        session.out.note(f"go on with --resume-token {shown}")
 
 
 @command(app, "list")

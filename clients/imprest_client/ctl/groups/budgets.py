@@ -42,9 +42,7 @@ def set_(
     period: Annotated[
         str, typer.Option(help="day, week, month or total.", autocompletion=lambda: choices(BudgetPeriod))
     ],
-    account: Annotated[
-        str, typer.Option(help="Counts this account. Default: all accounts.", metavar="ACCOUNT")
-    ] = "",
+    account: Annotated[str, typer.Option(help="Counts this account. Default: all accounts.", metavar="ACCOUNT")] = "",
     label: Annotated[str, typer.Option(help="Counts what carries this label, such as agent=ann.", metavar="K=V")] = "",
     meter: Annotated[str, typer.Option(help="Counts only usage of meters that begin so: llm.", metavar="PREFIX")] = "",
     basis: Annotated[
@@ -85,7 +83,7 @@ def set_(
             raise UsageError("the limit needs a currency", hint=f"write {limit}USD")
         code = session.client.get_account(account).currency_code
     client = session.budgets
-    if session.settings.sources["timeout_s"] == "default":
+    if session.settings.sources["timeout"] == "default":
         client = client.with_timeout(_SET_TIMEOUT_S)
     answer = client.set_budget(
         budget,
