@@ -80,7 +80,8 @@ def follow(
                 if count == limit:
                     break
     except KeyboardInterrupt:  # how this is meant to end
-        pass
+        if stored and shown:
+            stored.write(shown)
     if shown:
         session.out.note(f"go on with --resume-token {shown}")
 
