@@ -37,9 +37,12 @@ def memory_kib(pid: int) -> int:
     return own + sum(memory_kib(int(child)) for child in children)
 
 
-async def follow(alerts: AlertStream, total: int) -> tuple[int, ...]:
-    """The sequences that come."""
-    return tuple([(await anext(alerts)).sequence for _ in range(total)])
+async def follow(alerts: AlertStream, last: int) -> tuple[int, ...]:
+    """The sequences that come, up to the last one."""
+    seen = [0]
+    while seen[-1] < last:
+        seen.append((await anext(alerts)).sequence)
+    return tuple(seen[1:])
 
 
 async def write(client: BudgetClient, number: int) -> None:
