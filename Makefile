@@ -92,6 +92,10 @@ test: $(READY) ## run the tests; ARGS="-k word" and JOBS=1 are passed on
 soak: $(READY) ## kill and cut everything under load; SECONDS=300 and SEED=word are passed on
 	@GRPC_ENABLE_FORK_SUPPORT=0 $(PY) -W error -m tests.crash.soak --seconds $(SECONDS) --seed "$(SEED)"
 
+.PHONY: soak-alerts
+soak-alerts: $(READY) ## 1,000 readers of alerts while server and database are killed; ARGS="--help" tells more
+	@GRPC_ENABLE_FORK_SUPPORT=0 $(PY) -W error -m tests.crash.subscribers $(ARGS)
+
 .PHONY: beside
 beside: $(READY) ## install the client beside LiveKit Agents and Pipecat and make a call (big downloads)
 	@$(PY) -m tests.beside $(ARGS)

@@ -9,6 +9,8 @@ The same clients without `await` are in `imprest_client.sync`, the exceptions in
 
 from imprest_client.admin import KEEP, AdminClient
 from imprest_client.agent import AgentClient
+from imprest_client.alerts import AlertStream
+from imprest_client.budgets import BudgetClient
 from imprest_client.call import Call, Ending
 from imprest_client.client import Amount, LedgerClient
 from imprest_client.connection import Connection
@@ -25,7 +27,9 @@ __all__ = [
     "KEEP",
     "AdminClient",
     "AgentClient",
+    "AlertStream",
     "Amount",
+    "BudgetClient",
     "Call",
     "CallController",
     "Connection",

@@ -6,14 +6,14 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
-from imprest_client.errors import DeadlineExceeded, ErrorDetails, ImprestError, details_of, error_of
+from imprest_client.errors import Cancelled, DeadlineExceeded, ImprestError, details_here, details_of, error_of
 from imprest_client.retry import RetryPolicy
 
 Reply = TypeVar("Reply", bound=Message, covariant=True)
@@ -67,8 +67,10 @@ class Connection:
         """
         self.target = target
         self.timeout_s = timeout_s
+        self.retry = retry or RetryPolicy()
+        self.closed_count = 0
+        """How often it was closed: whoever begins again by itself must not when this has changed."""
         self._attempt_timeout_s = attempt_timeout_s
-        self._retry = retry or RetryPolicy()
         self._credentials = credentials
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._channels: list[grpc.aio.Channel | None] = [None] * connections
@@ -86,6 +88,7 @@ class Connection:
 
     async def close(self) -> None:
         """Close all connections; calls that still run end with an error."""
+        self.closed_count += 1
         channels, self._channels = self._channels, [None] * len(self._channels)
         for closing in self._retired:
             closing.cancel()
@@ -125,13 +128,21 @@ class Connection:
                 self._retire(number, channel)
             else:
                 number = next(self._turn)
-            wait_s = self._retry.wait_s(attempt, last, self._random.random())
+            wait_s = self.retry.wait_s(attempt, last, self._random.random())
             if wait_s is None or wait_s >= deadline - time.monotonic():
                 if attempt > 1:
                     last.add_note(f"after {attempt} attempts")
                 raise last
             await asyncio.sleep(wait_s)
         raise AssertionError("attempts are counted without end")
+
+    def open_stream(self, method: Method[Reply], request: Message) -> Stream[Reply]:
+        """Begin a stream of replies, without a deadline; it is made once, and not again when it breaks."""
+        number = next(self._turn)
+        channel = self._channel(number)
+        stub: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(method.path)
+        call = stub(request.SerializeToString(), metadata=self._metadata)
+        return Stream(call, method.reply, lambda: self._retire(number, channel))
 
     def _channel(self, number: int) -> grpc.aio.Channel:
         channel = self._channels[number]
@@ -156,7 +167,47 @@ class Connection:
             closing.add_done_callback(self._retired.discard)
 
 
+class Stream(Generic[Reply]):
+    """The replies of one call. Close it when it is not read to its end."""
+
+    def __init__(self, call: grpc.aio.UnaryStreamCall[bytes, bytes], reply: type[Reply], retire: Callable[[], None]):
+        self._call = call
+        self._reply = reply
+        self._retire = retire
+
+    async def read(self, within_s: float) -> Reply | None:
+        """The next reply; None: the server has ended the stream.
+
+        When none comes within this time its connection is taken for dead, and replaced for whoever comes next.
+        Cancelling this ends the call.
+
+        Raises:
+            ImprestError: the stream broke off, or was silent for too long (DeadlineExceeded).
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                raw = await self._call.read()
+        except TimeoutError:
+            self._retire()
+            code, message = grpc.StatusCode.DEADLINE_EXCEEDED, f"the stream was silent for {within_s:g} s"
+            raise DeadlineExceeded(details_here(code, message)) from None
+        except grpc.aio.AioRpcError as error:
+            raise error_of(details_of(error)) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody has cancelled this: the channel was closed.
+            raise Cancelled(details_here(grpc.StatusCode.CANCELLED, "the connection was closed")) from None
+        return self._reply.FromString(raw) if isinstance(raw, bytes) else None
+
+    def close(self) -> None:
+        """End the call."""
+        self._call.cancel()
+
+
 def _too_late(key: str | None) -> ImprestError:
     """Nothing was sent."""
-    code, message = grpc.StatusCode.DEADLINE_EXCEEDED, "no time was left to send the request"
-    return DeadlineExceeded(ErrorDetails(code, message, "", {}, False, {}, None), key)
+    return DeadlineExceeded(
+        details_here(grpc.StatusCode.DEADLINE_EXCEEDED, "no time was left to send the request"), key
+    )

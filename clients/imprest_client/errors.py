@@ -49,6 +49,11 @@ def details_of(error: grpc.RpcError) -> ErrorDetails:
     return _details(call.code(), call.details() or "", _status(call))
 
 
+def details_here(code: grpc.StatusCode, message: str) -> ErrorDetails:
+    """Of an error that was found in this process."""
+    return ErrorDetails(code, message, "", {}, False, {}, None)
+
+
 def _details(code: grpc.StatusCode, message: str, status: Status) -> ErrorDetails:
     info, bad_request, retry = ErrorInfo(), BadRequest(), RetryInfo()
     for detail in status.details:
@@ -166,6 +171,12 @@ class AmountOutOfRange(ImprestError):
     what = _text()
 
 
+class ResumeTokenTooOld(ImprestError):
+    """Alerts after the resume token are not kept any more; the stream of those that are begins with `oldest_token`."""
+
+    oldest_token = _text()
+
+
 class NotFound(ImprestError):
     """There is no such account, reservation or transaction."""
 
@@ -208,7 +219,18 @@ class InsufficientFunds(Denied):
 
 
 class BudgetExceeded(Denied):
-    """A blocking budget is used up."""
+    """The budget leaves `remaining` to spend, and `required` is more."""
+
+    budget_id = _text()
+    currency_code = _text()
+    remaining = _amount()
+    required = _amount()
+
+
+class CallsStopped(Denied):
+    """The budget has stopped calls, until an admin resumes them, it is changed, or its next period begins."""
+
+    budget_id = _text()
 
 
 class AccountFrozen(Denied):
@@ -358,6 +380,12 @@ class RateLimited(Retryable):
     """Too many requests; the server said when to come back."""
 
 
+class SlowReader(Retryable):
+    """More alerts wait for the reader of the stream than are kept; the next one goes on after `resume_token`."""
+
+    resume_token = _text()
+
+
 class ReplyTooLarge(Retryable):
     """The operation's reply did not fit into that of its batch; sent again with the same key it is answered."""
 
@@ -366,6 +394,7 @@ BY_REASON: Final[Mapping[str, type[ImprestError]]] = {
     "INVALID_ARGUMENT": InvalidArgument,
     "INSUFFICIENT_FUNDS": InsufficientFunds,
     "BUDGET_EXCEEDED": BudgetExceeded,
+    "CALLS_STOPPED": CallsStopped,
     "ACCOUNT_FROZEN": AccountFrozen,
     "ACCOUNT_CLOSED": AccountClosed,
     "ACCOUNT_NOT_EMPTY": AccountNotEmpty,
@@ -391,7 +420,9 @@ BY_REASON: Final[Mapping[str, type[ImprestError]]] = {
     "DRAINING": Unavailable,
     "QUEUE_FULL": Unavailable,
     "REPLY_TOO_LARGE": ReplyTooLarge,
+    "SLOW_READER": SlowReader,
     "OUT_OF_RANGE": AmountOutOfRange,
+    "RESUME_TOKEN_TOO_OLD": ResumeTokenTooOld,
     "DEADLINE_TOO_SHORT": DeadlineExceeded,
     "INTERNAL": InternalError,
 }
@@ -416,8 +447,8 @@ _BY_CODE: Final[Mapping[grpc.StatusCode, type[ImprestError]]] = {
 
 def error_of(details: ErrorDetails, idempotency_key: str | None = None) -> ImprestError:
     """The exception for a failed call."""
-    cls = BY_REASON.get(details.reason) or _BY_CODE.get(details.code, ImprestError)
+    cls = BY_REASON.get(details.reason)
     # Without a delay the server will not take the request later, either: it is too large.
-    if details.code is grpc.StatusCode.RESOURCE_EXHAUSTED and details.retry_after_s is not None:
+    if cls is None and details.code is grpc.StatusCode.RESOURCE_EXHAUSTED and details.retry_after_s is not None:
         cls = RateLimited
-    return cls(details, idempotency_key)
+    return (cls or _BY_CODE.get(details.code, ImprestError))(details, idempotency_key)

@@ -28,5 +28,9 @@ class RetryPolicy:
         """
         if not isinstance(error, Retryable):
             return None
+        return self.pause_s(attempt, error, draw)
+
+    def pause_s(self, attempt: int, error: ImprestError, draw: float) -> float:
+        """The same for whoever tries again after every error."""
         backoff_s = min(self.longest_s, self.first_s * float(1 << min(attempt - 1, 30)))
         return (error.details.retry_after_s or 0.0) + backoff_s * draw

@@ -8,13 +8,16 @@ from several threads. Do not use them inside a coroutine: they would stop its ev
 from __future__ import annotations
 
 import copy
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Self, overload
 
 import imprest_client.admin as aio_admin
 import imprest_client.agent as aio_agent
+import imprest_client.alerts as aio_alerts
+import imprest_client.budgets as aio_budgets
 import imprest_client.call as aio_call
 import imprest_client.client as aio
 import imprest_client.controller as aio_controller
@@ -23,6 +26,7 @@ import imprest_client.metering as aio_metering
 import imprest_client.pricing as aio_pricing
 import imprest_client.recorder as aio_recorder
 from imprest_client.blocking import LOOP, Facade, blocking, doing, entering, iterating
+from imprest_client.budget_model import Alert, AlertKind, AlertLevel
 from imprest_client.call import Ending
 from imprest_client.connection import Connection
 from imprest_client.model import Balance, CommitReceipt, PastBalance, Reservation
@@ -129,6 +133,86 @@ class PricingClient(LedgerClient):
     end_assignment = blocking(aio_pricing.PricingClient.end_assignment)
     set_exchange_rate = blocking(aio_pricing.PricingClient.set_exchange_rate)
     quote = blocking(aio_pricing.PricingClient.quote)
+
+
+class AlertStream(Facade):
+    """`imprest_client.AlertStream`, blocking: `for alert in client.alerts(): ...`."""
+
+    _inner: aio_alerts.AlertStream
+
+    def __init__(self, inner: aio_alerts.AlertStream) -> None:
+        """Stand in front of a stream."""
+        self._inner = inner
+
+    @property
+    def token(self) -> str:
+        """Where it stands: after the last alert that was taken. Empty until the server has said where it begins."""
+        return self._inner.token
+
+    def __iter__(self) -> Self:
+        """The stream itself."""
+        return self
+
+    def __next__(self) -> Alert:
+        """The next alert; waits for it as long as it takes."""
+        alert = LOOP.run(self._following())
+        if alert is None:
+            raise StopIteration
+        return alert
+
+    async def _following(self) -> Alert | None:
+        return await anext(self._inner, None)
+
+    def __enter__(self) -> Self:
+        """Nothing to do: the stream is begun when the first alert is asked for."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the stream."""
+        self.close()
+
+    begin = blocking(aio_alerts.AlertStream.begin)
+    close = blocking(aio_alerts.AlertStream.close)
+
+
+class BudgetClient(LedgerClient):
+    """`imprest_client.BudgetClient`, blocking."""
+
+    _inner: aio_budgets.BudgetClient
+
+    def __init__(self, target: str | Connection, *, currency: str | None = None) -> None:
+        """Make a client of the server at `host:port`, or on a connection that other blocking clients use, too."""
+        self._inner = aio_budgets.BudgetClient(target, currency=currency)
+
+    set_budget = blocking(aio_budgets.BudgetClient.set_budget)
+    get_budget_status = blocking(aio_budgets.BudgetClient.get_budget_status)
+    list_budgets = iterating(aio_budgets.BudgetClient.list_budgets)
+    delete_budget = blocking(aio_budgets.BudgetClient.delete_budget)
+    resume_calls = blocking(aio_budgets.BudgetClient.resume_calls)
+    list_alerts = iterating(aio_budgets.BudgetClient.list_alerts)
+    acknowledge_alert = blocking(aio_budgets.BudgetClient.acknowledge_alert)
+
+    def alerts(
+        self,
+        *,
+        resume_token: str = "",
+        start_time: datetime | None = None,
+        account_id: str = "",
+        min_level: AlertLevel | None = None,
+        kinds: Collection[AlertKind] = (),
+        checkpoint_interval: timedelta = aio_alerts.CHECKPOINTS,
+    ) -> AlertStream:
+        """The alerts as they happen, without end, in order, each once, whatever restarts in between."""
+        return AlertStream(
+            self._inner.alerts(
+                resume_token=resume_token,
+                start_time=start_time,
+                account_id=account_id,
+                min_level=min_level,
+                kinds=kinds,
+                checkpoint_interval=checkpoint_interval,
+            )
+        )
 
 
 # ── calls ────────────────────────────────────────────────────────────────────────────────────────────

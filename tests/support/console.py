@@ -32,10 +32,11 @@ CONFIG = "/home/you/.config/imprest/imprestctl.toml"
 
 _BLOCK = re.compile(r"(```console\n)(.*?)(```)", re.DOTALL)
 _LATER = re.compile(r"# (\d+) minutes later")
-_ID = re.compile(r"(?:rsv_|txn_|ver_|ovr_)[0-9a-f]{32}|ctl-[0-9a-f-]{36}")
+_ID = re.compile(r"(?:rsv_|txn_|ver_|ovr_|alt_)[0-9a-f]{32}|ctl-[0-9a-f-]{36}")
 _VARYING = [
     (_ID, "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"), "TIME"),
+    (re.compile(r"--resume-token \S+"), "TOKEN"),
     (re.compile(r"\b[0-9a-f]{16}(?:…|[0-9a-f]{48}\b)"), "HASH"),
 ]
 

@@ -31,6 +31,7 @@ def test_exactly_what_is_worth_repeating_is_retryable() -> None:
         "DRAINING",
         "QUEUE_FULL",
         "REPLY_TOO_LARGE",
+        "SLOW_READER",
         "DEADLINE_TOO_SHORT",
     }
 
@@ -56,6 +57,8 @@ def test_an_unknown_reason_is_taken_by_its_code(code: grpc.StatusCode, cls: type
 def test_a_rate_limit_that_says_when_to_come_back_is_retryable() -> None:
     limited = error_of(details(grpc.StatusCode.RESOURCE_EXHAUSTED, retry_after_s=1))
     assert type(limited) is errors.RateLimited
+    slow = error_of(details(grpc.StatusCode.RESOURCE_EXHAUSTED, "SLOW_READER", 1, resume_token="t"))
+    assert (type(slow), slow.details.metadata["resume_token"]) == (errors.SlowReader, "t")
 
 
 def test_values_are_typed_and_missing_ones_are_no_attributes() -> None:

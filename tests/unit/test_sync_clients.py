@@ -48,6 +48,8 @@ def controller(server: FakeImprest, admin: sync.AdminClient) -> Iterator[sync.Ca
     [
         (sync.LedgerClient, imprest_client.LedgerClient),
         (sync.AdminClient, imprest_client.AdminClient),
+        (sync.BudgetClient, imprest_client.BudgetClient),
+        (sync.AlertStream, imprest_client.AlertStream),
         (sync.CallController, imprest_client.CallController),
         (sync.AgentClient, imprest_client.AgentClient),
         (sync.Call, imprest_client.Call),
@@ -59,7 +61,7 @@ def test_nothing_is_missing(facade: type, inner: type) -> None:
         return {name: value for name, value in inspect.getmembers(cls) if not name.startswith("_")}
 
     theirs, mine = public(inner), public(facade)
-    attributes = {"reservation", "receipt", "is_spooled"}  # of calls; no members of their class
+    attributes = {"reservation", "receipt", "is_spooled", "token"}  # no members of their class
     assert theirs.keys() == mine.keys() - attributes
     for name, member in theirs.items():
         if inspect.isfunction(member):

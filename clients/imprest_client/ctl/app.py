@@ -14,7 +14,9 @@ from imprest_client.ctl.command import signature, take_common
 from imprest_client.ctl.failures import ExitCode, Failure
 from imprest_client.ctl.groups import (
     accounts,
+    alerts,
     balance,
+    budgets,
     credit,
     explain,
     funds,
@@ -41,10 +43,12 @@ GROUPS = (
     trial_balance,
     price_changes,
     quote,
+    budgets,
+    alerts,
     profiles,
 )
 
-HELP = """Look after the accounts of an Imprest server: their credit, their holds, their statements.
+HELP = """Look after the accounts of an Imprest server: their credit, holds, statements, prices and budgets.
 
 The server is --address, IMPRESTCTL_ADDRESS, or a profile's; without any of them 127.0.0.1:7400.
 """

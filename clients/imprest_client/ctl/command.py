@@ -12,6 +12,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
 import typer
 from typer.core import TyperCommand
 
+from imprest_client.ctl.failures import UsageError
 from imprest_client.ctl.session import Session, run
 from imprest_client.ctl.settings import Options, profiles_path, read_profiles
 
@@ -89,6 +90,35 @@ def command(
         return function
 
     return register
+
+
+def group_command(
+    app: typer.Typer,
+) -> Callable[[Callable[Concatenate[Session, P], None]], Callable[Concatenate[Session, P], None]]:
+    """Register a function as what `app` does when none of its commands is named."""
+
+    def register(function: Callable[Concatenate[Session, P], None]) -> Callable[Concatenate[Session, P], None]:
+        alone = _with_common(function)
+
+        def call(ctx: typer.Context, **given: Any) -> None:
+            if ctx.invoked_subcommand is None:
+                alone(ctx, **given)
+                return
+            ctx.find_root().obj = options = take_common(ctx, given)
+            if any(given.values()):
+                run(options, _misplaced)
+
+        call.__signature__ = inspect.signature(alone)  # type: ignore[attr-defined]
+        call.__annotations__ = alone.__annotations__
+        call.__doc__ = None  # the group has its own help
+        app.callback(invoke_without_command=True)(call)
+        return function
+
+    return register
+
+
+def _misplaced(_: Session) -> None:
+    raise UsageError("options of a command stand behind its name")
 
 
 def take_common(ctx: typer.Context, given: dict[str, Any]) -> Options:

@@ -20,6 +20,7 @@ from imprest_client.errors import (
     InvalidArgument,
     NotFound,
     PermissionDenied,
+    ResumeTokenTooOld,
     Retryable,
     Unauthenticated,
 )
@@ -105,7 +106,7 @@ def _exit_code(error: ImprestError) -> ExitCode:
     match error:
         case Denied() | IdempotencyKeyReused():
             return ExitCode.DENIED
-        case InvalidArgument() | AmountOutOfRange():
+        case InvalidArgument() | AmountOutOfRange() | ResumeTokenTooOld():
             return ExitCode.USAGE
         case NotFound():
             return ExitCode.NOT_FOUND
@@ -120,6 +121,9 @@ def _exit_code(error: ImprestError) -> ExitCode:
 # What to do next, by reason. `{name}` is a variable of the error.
 _HINTS: Final[Mapping[str, str]] = {
     "INSUFFICIENT_FUNDS": "`imprestctl balance {account_id}` shows what is there; `imprestctl credit add` adds to it",
+    "BUDGET_EXCEEDED": "`imprestctl budgets show {budget_id}` shows what is left; `imprestctl budgets set` changes it",
+    "CALLS_STOPPED": "`imprestctl budgets show {budget_id}` tells more; `imprestctl budgets resume` lifts it",
+    "RESUME_TOKEN_TOO_OLD": "some alerts are lost to this reader; go on with --resume-token {oldest_token}",
     "ACCOUNT_FROZEN": "`imprestctl accounts unfreeze {account_id}` lifts the freeze",
     "ACCOUNT_CLOSED": "a closed account stays closed; it takes only chargebacks and the repayment of what is owed",
     "ACCOUNT_NOT_EMPTY": "end its calls (`imprestctl reservations list --account {account_id} --state active`), see to "

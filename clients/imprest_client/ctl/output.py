@@ -139,6 +139,30 @@ class Output:
         if shown.has_more:
             self.note(f"the first {most} only; --limit 0 shows all")
 
+    def lines(self, row: Row[T]) -> Callable[[T, str], None]:
+        """What writes one thing after the other, each in a line and at once, with the token to go on after it.
+
+        In JSON an object per line, in CSV a row below a header, for people its fields in a row.
+        """
+        if self.form is Format.CSV:
+            csv.writer(sys.stdout, lineterminator="\n").writerow([*(c.name for c in row.columns), "resume_token"])
+            sys.stdout.flush()
+
+        def write(item: T, resume_token: str) -> None:
+            match self.form:
+                case Format.JSON:
+                    content = {**as_object(row, item), "resume_token": resume_token}
+                    sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")
+                case Format.CSV:
+                    cells = [_csv_cell(column.value(item)) for column in row.columns]
+                    csv.writer(sys.stdout, lineterminator="\n").writerow([*cells, resume_token])
+                case Format.TABLE:
+                    shown = [self._cell(row, column, item) for column in row.columns if column.title]
+                    self._line(Text("  ").join(shown))
+            sys.stdout.flush()
+
+        return write
+
     def story(self, events: Iterable[Event]) -> None:
         """The steps of a story for people, each beside its time; on a terminal long ones are wrapped."""
         if self.form is not Format.TABLE:

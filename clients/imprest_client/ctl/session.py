@@ -22,7 +22,7 @@ from imprest_client.ctl.rows import Receipt
 from imprest_client.ctl.settings import Options, Profiles, Settings, profiles_path, read_profiles, resolve
 from imprest_client.ctl.values import parse_amount, parse_zone
 from imprest_client.errors import ImprestError
-from imprest_client.sync import AdminClient, PricingClient
+from imprest_client.sync import AdminClient, BudgetClient, PricingClient
 
 
 class Answer(Protocol):
@@ -71,6 +71,11 @@ class Session:
     def pricing(self) -> PricingClient:
         """The server's client for prices."""
         return PricingClient(self._connection)
+
+    @cached_property
+    def budgets(self) -> BudgetClient:
+        """The server's client for budgets and alerts."""
+        return BudgetClient(self._connection)
 
     @cached_property
     def _connection(self) -> Connection:
