@@ -24,7 +24,7 @@ from imprest_client.errors import (
     Unavailable,
     details_here,
 )
-from imprest_client.wire import to_duration, to_time
+from imprest_client.times import to_duration, to_time
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from imprest.v1 import budget_pb2, budget_service_pb2
 from imprest_client import budget_model as model
 from imprest_client.connection import Method, Reply
 from imprest_client.money import exact, to_decimal
-from imprest_client.wire import from_time, member
+from imprest_client.times import from_time
+from imprest_client.wire import member
 
 
 def _rpc(name: str, reply: type[Reply]) -> Method[Reply]:

@@ -26,7 +26,7 @@ from imprest_client.budget_model import (
     ThresholdProfile,
 )
 from imprest_client.client import PAGE_SIZE, Amount, LedgerClient, key_or_new
-from imprest_client.wire import to_time
+from imprest_client.times import to_time
 
 
 class BudgetClient(LedgerClient):
