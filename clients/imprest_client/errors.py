@@ -345,6 +345,19 @@ class PriceBookExists(Denied):
     price_book_id = _text()
 
 
+class ChannelExists(Denied):
+    """The tenant has a channel with this id."""
+
+    channel_id = _text()
+
+
+class ChannelNotConfigured(Denied):
+    """The operator has not set up what channels of this kind need."""
+
+    kind = _text()
+    setting = _text()
+
+
 class UsageLineReused(Denied):
     """The call has a usage line with this id and other content."""
 
@@ -411,6 +424,8 @@ BY_REASON: Final[Mapping[str, type[ImprestError]]] = {
     "EXTERNAL_REFERENCE_USED": ExternalReferenceUsed,
     "ACCOUNT_EXISTS": AccountExists,
     "PRICE_BOOK_EXISTS": PriceBookExists,
+    "CHANNEL_EXISTS": ChannelExists,
+    "CHANNEL_NOT_CONFIGURED": ChannelNotConfigured,
     "USAGE_LINE_REUSED": UsageLineReused,
     "NOT_FOUND": NotFound,
     "UNAUTHENTICATED": Unauthenticated,

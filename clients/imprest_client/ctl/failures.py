@@ -139,6 +139,8 @@ _HINTS: Final[Mapping[str, str]] = {
     "ACCOUNT_EXISTS": "`imprestctl accounts show {account_id}` shows it",
     "PRICE_NOT_FOUND": "`imprestctl prices books` lists the books, `imprestctl prices assign` says whom they price",
     "PRICE_BOOK_EXISTS": "`imprestctl prices show {price_book_id}` shows it",
+    "CHANNEL_EXISTS": "choose another id",
+    "CHANNEL_NOT_CONFIGURED": "the operator sets {setting} for the server",
     "IDEMPOTENCY_KEY_REUSED": "use a new key for a new request, or leave --key out",
     "UNAUTHENTICATED": "give a token with IMPRESTCTL_TOKEN or a profile (`imprestctl profiles set NAME --ask-token`)",
     "PERMISSION_DENIED": "the token does not allow this",
