@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -115,9 +116,19 @@ async def _serve(settings: Settings, database: Database) -> None:
     else:
         serving, how = supervised(settings, database.dsn, stop), f" with {settings.workers} workers"
     async with serving as address:
-        print(f"imprest {__version__} serves on {address} from {database.description}{how}", flush=True)
+        _say(f"imprest {__version__} serves on {address} from {database.description}{how}")
         await _until(stop, database)
-        print("imprest stops: finishing what has begun", flush=True)
+        _say("imprest stops: finishing what has begun")
+
+
+def _say(line: str) -> None:
+    """Print a line at once. When nobody reads standard output any more, go on without it."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # the line is still in the buffer, and is flushed again at the exit
+        os.close(nowhere)
 
 
 async def _until(stop: asyncio.Event, database: Database) -> None:

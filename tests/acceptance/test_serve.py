@@ -94,6 +94,17 @@ def test_an_external_database(database: Database) -> None:
         assert (status, errors) == (0, "")
 
 
+def test_nobody_reads_its_lines(database: Database) -> None:
+    """As in `imprest serve | head -1`: it stops as if somebody did."""
+    with serving(IMPREST_DATABASE_URL=database.app_dsn) as (process, _, _):
+        assert process.stdout is not None
+        process.stdout.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=STOP_S) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
 def test_a_second_signal_does_not_wait_for_running_calls(database: Database) -> None:
     """A call that the database blocks keeps the server draining; the second signal ends that."""
     with (
