@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from imprest_server.config import Settings, SettingsError, load_settings
 from imprest_server.db import migrations
 from imprest_server.db.errors import EmbeddedPostgresError, StartupError
 from imprest_server.ledger.verify import run_verify
-from imprest_server.logs import configure_logging
+from imprest_server.logs import configure_logging, send_nowhere
 from imprest_server.posting.audit import differences
 from imprest_server.supervisor import supervised
 
@@ -126,9 +125,7 @@ def _say(line: str) -> None:
     try:
         print(line, flush=True)
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # the line is still in the buffer, and is flushed again at the exit
-        os.close(nowhere)
+        send_nowhere(sys.stdout)
 
 
 async def _until(stop: asyncio.Event, database: Database) -> None:

@@ -95,14 +95,20 @@ def test_an_external_database(database: Database) -> None:
 
 
 def test_nobody_reads_its_lines(database: Database) -> None:
-    """As in `imprest serve | head -1`: it stops as if somebody did."""
-    with serving(IMPREST_DATABASE_URL=database.app_dsn) as (process, _, _):
+    """As in `imprest serve 2>&1 | head -1`: it answers, and it stops, as if somebody did."""
+    with (
+        serving("--log-level", "debug", IMPREST_DATABASE_URL=database.app_dsn) as (process, target, _),
+        grpc.insecure_channel(target) as channel,
+    ):
         assert process.stdout is not None
+        assert process.stderr is not None
         process.stdout.close()
+        process.stderr.close()
+        with pytest.raises(grpc.RpcError) as refused:
+            AccountServiceStub(channel).GetBalance(GetBalanceRequest(account_id="nobody"))
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=STOP_S) == 0
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
 
 
 def test_a_second_signal_does_not_wait_for_running_calls(database: Database) -> None:
