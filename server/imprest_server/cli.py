@@ -18,7 +18,7 @@ from imprest_server.config import Settings, SettingsError, load_settings
 from imprest_server.db import migrations
 from imprest_server.db.errors import EmbeddedPostgresError, StartupError
 from imprest_server.ledger.verify import run_verify
-from imprest_server.logs import configure_logging
+from imprest_server.logs import configure_logging, send_nowhere
 from imprest_server.posting.audit import differences
 from imprest_server.supervisor import supervised
 
@@ -115,9 +115,17 @@ async def _serve(settings: Settings, database: Database) -> None:
     else:
         serving, how = supervised(settings, database.dsn, stop), f" with {settings.workers} workers"
     async with serving as address:
-        print(f"imprest {__version__} serves on {address} from {database.description}{how}", flush=True)
+        _say(f"imprest {__version__} serves on {address} from {database.description}{how}")
         await _until(stop, database)
-        print("imprest stops: finishing what has begun", flush=True)
+        _say("imprest stops: finishing what has begun")
+
+
+def _say(line: str) -> None:
+    """Print a line at once. When nobody reads standard output any more, go on without it."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        send_nowhere(sys.stdout)
 
 
 async def _until(stop: asyncio.Event, database: Database) -> None:

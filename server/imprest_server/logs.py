@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -38,10 +39,31 @@ def configure_logging(
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
-        # One write per event: several workers share standard error.
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _StandardError(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def send_nowhere(stream: TextIO) -> None:
+    """Give a standard stream up that nobody reads any more: what is written there from now on is lost in silence.
+
+    Its buffer still has what could not be written, and is flushed again at the exit.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+class _StandardError(structlog.WriteLogger):
+    """One write per event, for several workers share standard error. That nobody reads it must fail no call."""
+
+    def msg(self, message: str) -> None:
+        try:
+            super().msg(message)
+        except BrokenPipeError:
+            send_nowhere(sys.stderr)
+
+    debug = info = warning = error = msg
 
 
 def _from_worker(worker: int) -> Processor:

@@ -184,6 +184,9 @@ async def test_an_import_tells_what_it_skips(ctl: Ctl) -> None:
     refused = await ctl("prices", "import", "--book", "cost", "--format", "litellm", "-", stdin="{}")
     assert refused.status == 2
     assert "not a LiteLLM price file" in refused.errors
+    refused = await ctl("prices", "import", "--book", "cost", "examples/prices.csv")
+    assert refused.status == 2
+    assert "add --format csv" in refused.errors
 
 
 async def test_an_import_from_the_installed_package(ctl: Ctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

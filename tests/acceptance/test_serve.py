@@ -94,6 +94,23 @@ def test_an_external_database(database: Database) -> None:
         assert (status, errors) == (0, "")
 
 
+def test_nobody_reads_its_lines(database: Database) -> None:
+    """As in `imprest serve 2>&1 | head -1`: it answers, and it stops, as if somebody did."""
+    with (
+        serving("--log-level", "debug", IMPREST_DATABASE_URL=database.app_dsn) as (process, target, _),
+        grpc.insecure_channel(target) as channel,
+    ):
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stderr.close()
+        with pytest.raises(grpc.RpcError) as refused:
+            AccountServiceStub(channel).GetBalance(GetBalanceRequest(account_id="nobody"))
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=STOP_S) == 0
+
+
 def test_a_second_signal_does_not_wait_for_running_calls(database: Database) -> None:
     """A call that the database blocks keeps the server draining; the second signal ends that."""
     with (

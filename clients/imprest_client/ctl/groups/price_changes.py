@@ -115,6 +115,8 @@ def import_(
         raise UsageError("give a FILE or --from-package")
     content: _Content
     match form:
+        case "litellm" if file.lower().endswith(".csv"):
+            raise UsageError(f"{file} is not in LiteLLM's format", hint="add --format csv")
         case "litellm":
             content = {"litellm_json": _package_file().read_bytes() if from_package else _bytes(file)}
         case "csv" if not from_package:
