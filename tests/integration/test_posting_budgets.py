@@ -260,6 +260,40 @@ async def test_a_late_commit_that_gives_back_lowers_the_period_of_the_expiry(wor
     assert (await world.told())[-2:] == ["LATE_COMMIT -5", "LATE_COMMIT -5"]
 
 
+async def test_a_late_commit_of_just_what_the_expiry_charged(world: World) -> None:
+    """Nothing is left to post: the expiry's transaction is that of the lines."""
+    await sell(world)
+    await world.open("a", credit=100)
+    await world.desk.set("b", 50)
+    await world.desk.set("stt", 50, meters="stt.")
+    holds = []
+    for _ in range(2):
+        reply = await world.do(ops.Reserve, account_id="a", estimate=used(5, meter=STT), ttl=timedelta(minutes=1))
+        holds.append(reply.reservation.reservation_id)
+        await world.do(ops.Extend, reservation_id=holds[-1], used=used(3, meter=STT))
+    world.advance(minutes=2)
+    await world.sweep("a")
+    assert (await world.counter("b"), await world.counter("stt")) == ("12/0", "0/0")
+    late = await world.do(ops.Commit, reservation_id=holds[0], usage=used(3, meter=STT))
+    assert (late.charge.charged, late.transaction_id, late.late) == (0, None, True)
+    assert (await world.counter("b"), await world.counter("stt")) == ("12/0", "6/0")
+    world.advance(days=1)
+    await world.do(ops.Commit, reservation_id=holds[1], usage=used(3, meter=STT))
+    await world.do(ops.Charge, account_id="a", usage=used(1, meter=STT))
+    assert (await world.counter("b"), await world.counter("stt")) == ("2/0", "2/0"), "the day of the charge is over"
+
+
+async def test_a_late_commit_of_just_what_the_expiry_absorbed(world: World) -> None:
+    async with shop_on(world.database) as shop:
+        await shop.open(SALE, [unit(2, STT)])
+    await world.open("a", credit=100, overrun_policy=OverrunPolicy.CAP)
+    hold = await world.reserve("a", 0, ttl_s=60)
+    await world.do(ops.Extend, reservation_id=hold, used_so_far=6)
+    world.advance(minutes=2)
+    late = await world.do(ops.Commit, reservation_id=hold, usage=used(3, meter=STT))
+    assert (late.charge.charged, late.charge.absorbed, late.transaction_id) == (0, 0, None)
+
+
 async def test_budgets_of_meters_and_of_cost(world: World) -> None:
     await sell(world)
     await world.open("a", credit=100)

@@ -267,7 +267,7 @@ class BookAudit:
             if usage is not None:
                 charged = sum(p.amount for p in stored.postings if p.credit is Code.REVENUE)
                 self._expect_amount(seq, "charge for usage", usage.price, charged)
-        elif usage is not None and stored.kind is not TransactionKind.LATE_COMMIT:
+        elif usage is not None and stored.kind not in (TransactionKind.EXPIRE, TransactionKind.LATE_COMMIT):
             self._expect(seq, "usage lines", "none", "some")
 
     def _check_rerated(self, stored: Transaction, rerated: Usage | None) -> None:

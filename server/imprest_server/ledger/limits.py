@@ -22,7 +22,8 @@ class Movement:
     """What one operation moves in one account: what is charged and what it costs, in nanos, and a hold.
 
     `usage` is what came as usage lines, by meter. `before` and `after` are the reservation that it changes, as it was
-    and as it will be. What is given back is negative, and `charged_time` tells when it was charged.
+    and as it will be. What is given back is negative, and `charged_time` tells when it was charged; also of usage lines
+    that come after their charge.
     """
 
     account: Account

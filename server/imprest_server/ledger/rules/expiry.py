@@ -12,6 +12,7 @@ from imprest_server.ledger.chart import LedgerAccountCode as Code
 from imprest_server.ledger.limits import EventKind
 from imprest_server.ledger.model import (
     AccountState,
+    Capture,
     ChargeBreakdown,
     EndedBy,
     OnExpiry,
@@ -85,7 +86,7 @@ def _expire_charging(
             hold=reservation.remaining,
             charged=charge.charged,
             absorbed=charge.absorbed,
-            transaction_id=transaction_id if charge.charged or cost else None,
+            transaction_id=transaction_id if used or cost else None,
             cost=cost,
         ),
     )
@@ -169,9 +170,12 @@ def late_commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> 
         )
     ledger.put_refunds(given_back)
     ledger.put_reservation(committed)
-    record(ledger, used, draft.account, transaction, now, reservation)
+    # Without a difference it was the expiry that charged for the lines.
+    charging = transaction or _expiry_of(ledger, reservation)
+    record(ledger, used, draft.account, charging, now, reservation)
     note(ledger, draft, EventKind.LATE_COMMIT, difference.charged, committed)
-    count_charge(ledger, draft.account, reservation.labels, difference, used)
+    charged_time = None if transaction or not charging else charging.create_time
+    count_charge(ledger, draft.account, reservation.labels, difference, used, charged_time=charged_time)
     count_given_back(ledger, draft.account, given_back)
     return Reply(
         reservation=committed,
@@ -180,6 +184,14 @@ def late_commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> 
         transaction_id=transaction.transaction_id if transaction else None,
         late=True,
     )
+
+
+def _expiry_of(ledger: Ledger, reservation: Reservation) -> Capture | None:
+    """What the expiry of a reservation has posted, or None."""
+    provisional = reservation.provisional
+    if provisional is None or provisional.transaction_id is None:
+        return None
+    return ledger.captures[reservation.tenant_id, provisional.transaction_id]
 
 
 def _target(draft: Draft, reservation: Reservation, provisional: ProvisionalCapture, amount: int) -> int:

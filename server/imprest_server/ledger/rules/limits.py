@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime
 
 from imprest_server.core.errors import ImprestError
 from imprest_server.core.usage import MeterAmount
@@ -64,9 +65,10 @@ def count_charge(
     used: Captured | None,
     before: Reservation | None = None,
     after: Reservation | None = None,
+    charged_time: datetime | None = None,
 ) -> None:
     """Count what was charged and cost, and what became of the hold it was charged to. What was given back counts by its
-    allocations."""
+    allocations. `charged_time` is that of usage whose charge was counted before."""
     if ledger.limits is not None:
         _count(
             ledger,
@@ -78,6 +80,7 @@ def count_charge(
                 usage=_usage(used),
                 before=before,
                 after=after,
+                charged_time=charged_time,
             ),
         )
 

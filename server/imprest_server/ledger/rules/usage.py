@@ -14,7 +14,7 @@ from decimal import Decimal
 from imprest_server.core.errors import UsageLineReused
 from imprest_server.core.ids import TransactionId, format_reservation_id, format_transaction_id
 from imprest_server.core.usage import RatedLine, UsageLine, UsageReport
-from imprest_server.ledger.model import Account, ChargeBreakdown, Reservation, Transaction
+from imprest_server.ledger.model import Account, Capture, ChargeBreakdown, Reservation, Transaction
 from imprest_server.ledger.operations import Charge, ChargeSubscription, Commit, Extend, Operation, RecordUsage, Reserve
 from imprest_server.ledger.rating import Basis, CounterKey, Priced, PricedLine, Rating, RecordedLine
 from imprest_server.ledger.working_set import Ledger
@@ -77,11 +77,11 @@ def record(
     ledger: Ledger,
     captured: Captured | None,
     account: Account,
-    transaction: Transaction | None,
+    charging: Transaction | Capture | None,
     now: datetime,
     reservation: Reservation | None = None,
 ) -> None:
-    """Keep the new lines of a capture that was granted, and count them in the month."""
+    """Keep the new lines of a capture that was granted, with what has charged for them, and count them in the month."""
     if captured is None:
         return
     for line in captured.new:
@@ -92,7 +92,7 @@ def record(
                 call_id=captured.call_id,
                 priced=line,
                 reservation_id=reservation.reservation_id if reservation else None,
-                seq=transaction.seq if transaction else None,
+                seq=charging.seq if charging else None,
                 start_time=captured.start_time,
                 end_time=captured.end_time,
                 create_time=now,
