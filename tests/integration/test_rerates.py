@@ -189,6 +189,39 @@ async def test_a_rerate_leaves_what_a_later_expiry_charged(desk: Desk) -> None:
     assert desk.book()["wallet"] == 40 * NANO, "refunds have left 2 of the 5; the expiry's 10 are of other usage"
 
 
+async def test_a_refund_gets_past_what_a_rerate_of_its_batch_gives_back(desk: Desk) -> None:
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    ann = await desk.lanes.open("ann", "50")
+    hold = await desk.lanes.hold(ann, "20")
+    for _ in range(2):
+        await desk.lanes.post(
+            ops.Commit(
+                tenant_id=TENANT,
+                idempotency_key=desk.lanes.key(),
+                reservation_id=hold,
+                usage=units(5, meter=SECONDS),
+                final=False,
+            )
+        )
+    await desk.rerate(await desk.shop.publish(sale, [unit("2", SECONDS)]))
+    free = await desk.shop.publish(sale, [unit("0", SECONDS)])
+    last = (await desk.rerate(free, validate_only=True))[0][-1]
+    rerate = ops.Rerate(
+        tenant_id=TENANT,
+        idempotency_key=desk.lanes.key(),
+        account_id=ann,
+        transaction_id=last.used.transaction_id,
+        seq=last.used.seq,
+        reservation_id=hold,
+        call_id=last.used.call_id,
+        lines=last.lines,
+    )
+    refund = ops.Refund(tenant_id=TENANT, idempotency_key=desk.lanes.key(), reservation_id=hold, amount=usd("10"))
+    engine = desk.lanes.engines[0]
+    await asyncio.gather(engine.submit(rerate), engine.submit(refund))
+    assert desk.book()["wallet"] == 50 * NANO
+
+
 async def test_what_was_refunded_is_not_given_back_again(desk: Desk) -> None:
     sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
     await desk.lanes.open("ann", "10")
