@@ -25,6 +25,7 @@ from imprest_server.pricing.model import ChargeModel, Price, PriceVersionId, Tie
 from imprest_server.pricing.operations import RerateUsage
 from imprest_server.pricing.service import PriceAdmin
 from tests.conftest import Database
+from tests.support import clock
 from tests.support.damage import damage
 from tests.support.lanes import TENANT, Lanes, running_lanes, usd
 from tests.support.ledger import expires_nothing
@@ -81,6 +82,11 @@ class Desk:
             ).fetchone()
         assert row is not None
         return {name: nanos_of(value) for name, value in zip(columns, row, strict=True)}
+
+
+@pytest.fixture
+def moving_clock(database: Database) -> None:
+    clock.install(database.owner_dsn)
 
 
 @pytest.fixture
@@ -141,6 +147,79 @@ async def test_a_higher_price_is_collected_and_can_be_taken_back(desk: Desk) -> 
     assert (book["wallet"], book["receivable"], book["refunds"]) == (5 * NANO // 2, 0, 9 * NANO // 2)
     refund = ops.Refund(tenant_id=TENANT, idempotency_key=desk.lanes.key(), transaction_id=transaction_id)
     assert (await desk.lanes.post(refund)).reply.refunded_total == 3 * NANO // 2
+
+
+async def test_what_nobody_paid_is_not_given_back(desk: Desk) -> None:
+    sale = await desk.shop.open(SALE, [unit("2", SECONDS)])
+    await desk.lanes.open("ann", "4", max_overrun=usd("0"))
+    await desk.charge(3)  # 4 of the 6 are paid, the rest is loss
+    dear = await desk.shop.publish(sale, [unit("3", SECONDS)])
+    fair = await desk.shop.publish(sale, [unit("1.5", SECONDS)])
+    cheap = await desk.shop.publish(sale, [unit("1", SECONDS)])
+    await desk.rerate(dear)
+    assert (desk.book()["wallet"], desk.book()["overrun_loss"]) == (0, 5 * NANO)
+    await desk.rerate(fair)
+    assert desk.book()["wallet"] == 0, "it costs 4.5 now, and 4 are paid"
+    await desk.rerate(cheap)
+    assert desk.book()["wallet"] == NANO
+
+
+@pytest.mark.usefixtures("moving_clock")
+async def test_a_rerate_leaves_what_a_later_expiry_charged(desk: Desk) -> None:
+    sale = await desk.shop.open(SALE, [unit("2", SECONDS)])
+    ann = await desk.lanes.open("ann", "50")
+    hold = await desk.lanes.hold(ann, "30")
+    used = ops.Commit(
+        tenant_id=TENANT,
+        idempotency_key=desk.lanes.key(),
+        reservation_id=hold,
+        usage=units(5, meter=SECONDS),
+        final=False,
+    )
+    transaction_id = (await desk.lanes.post(used)).reply.transaction_id
+    refund = ops.Refund(
+        tenant_id=TENANT, idempotency_key=desk.lanes.key(), transaction_id=transaction_id, amount=usd("8")
+    )
+    await desk.lanes.post(refund)
+    await desk.lanes.post(
+        ops.Extend(tenant_id=TENANT, idempotency_key=desk.lanes.key(), reservation_id=hold, used_so_far=usd("20"))
+    )
+    clock.advance(desk.database.owner_dsn, 3600)
+    await desk.rerate(await desk.shop.publish(sale, [unit("1", SECONDS)]))
+    assert desk.book()["wallet"] == 40 * NANO, "refunds have left 2 of the 5; the expiry's 10 are of other usage"
+
+
+async def test_a_refund_gets_past_what_a_rerate_of_its_batch_gives_back(desk: Desk) -> None:
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    ann = await desk.lanes.open("ann", "50")
+    hold = await desk.lanes.hold(ann, "20")
+    for _ in range(2):
+        await desk.lanes.post(
+            ops.Commit(
+                tenant_id=TENANT,
+                idempotency_key=desk.lanes.key(),
+                reservation_id=hold,
+                usage=units(5, meter=SECONDS),
+                final=False,
+            )
+        )
+    await desk.rerate(await desk.shop.publish(sale, [unit("2", SECONDS)]))
+    free = await desk.shop.publish(sale, [unit("0", SECONDS)])
+    last = (await desk.rerate(free, validate_only=True))[0][-1]
+    rerate = ops.Rerate(
+        tenant_id=TENANT,
+        idempotency_key=desk.lanes.key(),
+        account_id=ann,
+        transaction_id=last.used.transaction_id,
+        seq=last.used.seq,
+        reservation_id=hold,
+        call_id=last.used.call_id,
+        lines=last.lines,
+    )
+    refund = ops.Refund(tenant_id=TENANT, idempotency_key=desk.lanes.key(), reservation_id=hold, amount=usd("10"))
+    engine = desk.lanes.engines[0]
+    await asyncio.gather(engine.submit(rerate), engine.submit(refund))
+    assert desk.book()["wallet"] == 50 * NANO
 
 
 async def test_what_was_refunded_is_not_given_back_again(desk: Desk) -> None:

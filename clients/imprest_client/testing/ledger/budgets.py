@@ -78,9 +78,7 @@ class Budgets:
         def left(t: Transaction) -> int:
             name = t.transaction_id
             charged = t.charged - tenant.refunded.get(name, 0) - tenant.returned.get(name, 0)
-            cost = t.cost - tenant.cost_reversed.get(name, 0)
-            if t.charged:  # what charged nothing is not found again by what would take its cost back
-                cost -= tenant.cost_returned.get(name, 0)
+            cost = t.cost - tenant.cost_reversed.get(name, 0) - tenant.cost_returned.get(name, 0)
             return budget.part(charged, t.metered_cost if budget.of_meter else cost, t.metered)
 
         running = budget.period_of(now)

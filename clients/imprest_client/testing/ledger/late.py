@@ -9,7 +9,7 @@ The new charge is kept out of what the expiry collected, and only the difference
 surplus goes back (never more than refunds have left of the expiry's charge).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imprest_client.testing.ledger.book import overrun_rejected, write
 from imprest_client.testing.ledger.model import Account, Charge, Details, Expiry, Posting, Reservation
@@ -106,6 +106,8 @@ def late_commit(
         metered=amount if cost is not None else 0,
         metered_cost=cost or 0,
     )
+    if transaction_id is None and cost is not None:
+        _belongs_to_expiry(account, hold, amount, cost)
     if surplus or more_cost < 0:
         assert expiry.transaction_id is not None and transaction_id is not None
         tenant.allocations.append((expiry.transaction_id, transaction_id, surplus, max(0, -more_cost)))
@@ -116,3 +118,10 @@ def late_commit(
         provider_cost=more_cost,
     )
     return charge, transaction_id
+
+
+def _belongs_to_expiry(account: Account, hold: Reservation, metered: int, metered_cost: int) -> None:
+    """Nothing is left to post: the units are what the expiry has charged for, if it has posted anything."""
+    for number, transaction in enumerate(account.transactions):
+        if transaction.kind == "EXPIRE" and transaction.reservation_id == hold.reservation_id:
+            account.transactions[number] = replace(transaction, metered=metered, metered_cost=metered_cost)

@@ -20,8 +20,8 @@ from imprest_server.ledger.working_set import Ledger
 def rerate(ledger: Ledger, request: Request, op: Rerate, now: datetime) -> Reply:
     """Post the difference between what the lines are to cost and what they cost now, earlier re-rates included.
 
-    A higher price is collected like recorded usage; a lower one given back like a refund, at most what refunds have
-    left. Lines that cost just that are left alone.
+    A higher price is collected like recorded usage; a lower one given back like a refund: what was charged beyond it, at
+    most what refunds have left. What was absorbed nobody has paid. Lines that cost just that are left alone.
     """
     draft = Draft(ledger, (op.tenant_id, op.account_id), now)
     require_open(draft.account)
@@ -36,7 +36,8 @@ def rerate(ledger: Ledger, request: Request, op: Rerate, now: datetime) -> Reply
     captures = _captures(ledger, op)
     charge, allocations = _collect(draft, price), list[RefundAllocation]()
     if price < 0:
-        charge, allocations = _give_back(draft, captures, rerate_id, -price)
+        beyond = sum(capture.charged for capture in captures) - sum(line.price for line in op.lines)
+        charge, allocations = _give_back(draft, captures, rerate_id, min(-price, max(0, beyond)))
     # The cost is that of the transaction itself, also when a re-rate has charged for it.
     own = ledger.captures[op.tenant_id, op.transaction_id]
     cost = sum(line.cost - amounts.cost for line, amounts in changed)
@@ -85,12 +86,14 @@ def rerate(ledger: Ledger, request: Request, op: Rerate, now: datetime) -> Reply
 def _captures(ledger: Ledger, op: Rerate) -> list[Capture]:
     """What has charged for the lines, newest first: earlier re-rates, the transaction, the expiry it came after."""
     ids = [*reversed(ledger.rerates_of[op.tenant_id, op.transaction_id]), op.transaction_id]
+    found = [ledger.captures[op.tenant_id, transaction_id] for transaction_id in ids]
     if op.reservation_id is not None:
         provisional = ledger.reservation((op.tenant_id, op.reservation_id)).provisional
-        if provisional is not None and provisional.transaction_id not in (None, op.transaction_id):
-            ids.append(TransactionId(provisional.transaction_id))
-    found = (ledger.captures.get((op.tenant_id, transaction_id)) for transaction_id in ids)
-    return [capture for capture in found if capture is not None]
+        if provisional is not None and provisional.transaction_id is not None:
+            expiry = ledger.captures[op.tenant_id, provisional.transaction_id]
+            if expiry.seq < op.seq:  # a capture before the expiry was for other usage
+                found.append(expiry)
+    return found
 
 
 def _collect(draft: Draft, price: int) -> ChargeBreakdown:

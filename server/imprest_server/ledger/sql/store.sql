@@ -219,7 +219,7 @@ CROSS JOIN LATERAL (
 -- name: load_captures_to_refund
 -- Of each reservation its newest captures until what is left of them covers `amount` (NULL: all that have something
 -- left), and what was refunded of all its captures. Captures that other operations of the batch may give
--- back do not count: an expiry's, and those of the `transactions` that are refunded by id.
+-- back do not count: an expiry's, a re-rate's, and those of the `transactions` that are refunded or re-rated by id.
 SELECT
     c.tenant_id, c.transaction_id, c.account_id, c.seq, c.reservation_id, c.call_id, c.kind, c.charged, c.cost,
     c.returned, c.refunded, c.cost_returned, c.cost_reversed, c.cost_corrected, c.create_time, c.labels, c.all_refunded
@@ -237,7 +237,9 @@ CROSS JOIN LATERAL (
         row_number() OVER newest_first AS place,
         coalesce(
             sum(posted.charged - given_back.returned - given_back.refunded)
-            FILTER (WHERE found.kind <> 'EXPIRE' AND found.transaction_id <> ALL (%(transactions)s::uuid[]))
+            FILTER (
+                WHERE found.kind NOT IN ('EXPIRE', 'RERATE') AND found.transaction_id <> ALL (%(transactions)s::uuid[])
+            )
             OVER (newest_first ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
             0
         ) AS newer
