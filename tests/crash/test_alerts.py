@@ -34,18 +34,20 @@ async def follow(hub: AlertHub, total: int) -> list[int]:
 
 async def write(desk: Desk, count: int) -> None:
     """So many alerts, each in a transaction of its own; one that fails is known not to have happened, or found."""
-    done = (await desk.queries.head(TENANT)).last
-    while done < count:
+    while await last_of(desk) < count:
         try:
             await desk.add_many(1)
         except ImprestError:
             await asyncio.sleep(0.05)
-        while True:
-            try:
-                done = (await desk.queries.head(TENANT)).last
-                break
-            except ImprestError:
-                await asyncio.sleep(0.05)
+
+
+async def last_of(desk: Desk) -> int:
+    """The newest alert's sequence, as soon as there is a database to ask."""
+    while True:
+        try:
+            return (await desk.queries.head(TENANT)).last
+        except ImprestError:
+            await asyncio.sleep(0.05)
 
 
 async def test_subscribers_of_two_processes_outlive_the_database(

@@ -20,7 +20,7 @@ from imprest_server.core.errors import (
     NotFound,
 )
 from imprest_server.core.ids import AccountId, TenantId, uuid7
-from imprest_server.core.money import decimal_of
+from imprest_server.core.money import format_nanos
 from imprest_server.core.periods import PeriodKind
 from imprest_server.core.usage import UsageLine, UsageReport
 from imprest_server.ledger import operations as ops
@@ -29,7 +29,7 @@ from tests.conftest import Database
 from tests.support import clock
 from tests.support.budgets import Desk, budget, open_desk, threshold
 from tests.support.ledger import TENANT, House, house_on, units
-from tests.support.prices import INPUT, OUTPUT, open_shop, price, usage
+from tests.support.price_admin import INPUT, OUTPUT, open_shop, price, usage
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ async def test_open_holds_count_as_the_rules_say(
                 " absorbed, used_so_far, on_expiry, labels, create_time, expire_time, late, captured_cost, estimate)"
                 " VALUES ('default', gen_random_uuid(), 'h', '', 'ACTIVE', %s, %s, 0, 0, 'RELEASE', '{}', now(), now(),"
                 " false, %s, %s)",
-                [decimal_of(amount), decimal_of(captured), decimal_of(captured_cost), json.dumps(parts)],
+                [format_nanos(amount), format_nanos(captured), format_nanos(captured_cost), json.dumps(parts)],
             )
     opened = [
         rules.open_hold(max(0, amount - captured), captured_cost, [MeterAmount(*part) for part in estimate])
