@@ -59,5 +59,4 @@ async def test_callers_are_told_to_retry_and_a_retry_happens_once(scratch_dir: P
 
 
 def job_events(logged: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What was said of the sweeper, the job that comes round most often."""
     return [entry["event"] for entry in logged if entry.get("job") == "expire_holds"]
