@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -54,6 +53,8 @@ from imprest_server.transport.server import Server
 
 #: How often alerts that are too old are looked for.
 PRUNE_INTERVAL_S = 3600.0
+
+Job = Callable[[], Coroutine[object, object, object]]
 
 
 class Timeouts(TypedDict):
@@ -191,25 +192,24 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
         alerts = BudgetQueries(connections)
         hub = AlertHub(alerts)
         admin = BudgetAdmin(connections, METERS.keys(), hub.wake)
+        jobs: list[Job] = []
         if sweep:
             sweeper = ExpireHolds(due_accounts, engine.submit)
-            sweeping = repeat("expire_holds", sweeper.run_once, settings.sweep_interval_ms / 1000)
-            await stack.enter_async_context(_in_background(sweeping))
+            jobs.append(partial(repeat, "expire_holds", sweeper.run_once, settings.sweep_interval_ms / 1000))
             charger = ChargeSubscriptions(TENANT, partial(plans.due, TENANT), partial(plans.set_next, TENANT), bulk)
-            charging = repeat("charge_subscriptions", charger.run_once, settings.sweep_interval_ms / 1000)
-            await stack.enter_async_context(_in_background(charging))
+            jobs.append(partial(repeat, "charge_subscriptions", charger.run_once, settings.sweep_interval_ms / 1000))
 
             async def prune_alerts() -> bool:
                 return await admin.prune_alerts(TENANT, timedelta(days=settings.alert_retention_days))
 
-            await stack.enter_async_context(_in_background(repeat("prune_alerts", prune_alerts, PRUNE_INTERVAL_S)))
+            jobs.append(partial(repeat, "prune_alerts", prune_alerts, PRUNE_INTERVAL_S))
         sealer = Sealer.of(settings.secrets_key.get_secret_value()) if settings.secrets_key else None
         gate = Gate(parse_networks(settings.webhook_allowed_networks))
         channels = ChannelAdmin(connections, gate, _relay(settings), sealer)
         deliverer = DeliverAlerts(partial(transaction, connections), channels.sender.send, [TENANT])
         await stack.enter_async_context(deliverer.tries_end())
-        delivering = repeat("deliver_alerts", deliverer.run_once, settings.delivery_interval_ms / 1000)
-        await stack.enter_async_context(_in_background(delivering))
+        jobs.append(partial(repeat, "deliver_alerts", deliverer.run_once, settings.delivery_interval_ms / 1000))
+        await stack.enter_async_context(_in_background(jobs))
         budgets = BudgetService(admin, alerts, hub, channels)
         server = Server(engine, queries, pricing, budgets, hub, share_port=settings.workers > 1)
         stack.push_async_callback(server.stop)
@@ -218,15 +218,15 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
 
 
 @asynccontextmanager
-async def _in_background(work: Coroutine[object, object, object]) -> AsyncIterator[None]:
-    """Let something run that ends by being cancelled."""
-    task = asyncio.create_task(work)
+async def _in_background(jobs: Iterable[Job]) -> AsyncIterator[None]:
+    """Let jobs run that end by being cancelled: all at once, for each may wait for a database that has hung."""
+    tasks = [asyncio.create_task(job()) for job in jobs]
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _relay(settings: Settings) -> Relay | None:

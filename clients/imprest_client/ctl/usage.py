@@ -32,7 +32,8 @@ def line_of(meter: str, quantity: str, *, provider: str = "", model: str = "", t
     """A usage line; raises UsageError when the quantity is none."""
     if not _QUANTITY.fullmatch(quantity):
         raise UsageError(
-            f"{quantity!r} is not a quantity", hint="write it like 1200 or 0.5, in the meter's unit (`prices meters`)"
+            f"{quantity!r} is not a quantity",
+            hint="write it like 1200 or 0.5, in the meter's unit (`imprestctl prices meters`)",
         )
     number = to.removeprefix("+")
     if number and not number.isdecimal():
