@@ -20,8 +20,8 @@ from imprest_server.ledger.working_set import Ledger
 def rerate(ledger: Ledger, request: Request, op: Rerate, now: datetime) -> Reply:
     """Post the difference between what the lines are to cost and what they cost now, earlier re-rates included.
 
-    A higher price is collected like recorded usage; a lower one given back like a refund: what was charged beyond it, at
-    most what refunds have left. What was absorbed nobody has paid. Lines that cost just that are left alone.
+    A higher price is collected like recorded usage; a lower one given back like a refund: what was charged beyond it,
+    at most what refunds have left. What was absorbed nobody has paid. Lines that cost just that are left alone.
     """
     draft = Draft(ledger, (op.tenant_id, op.account_id), now)
     require_open(draft.account)
