@@ -186,7 +186,7 @@ async def test_a_rerate_leaves_what_a_later_expiry_charged(desk: Desk) -> None:
     )
     clock.advance(desk.database.owner_dsn, 3600)
     await desk.rerate(await desk.shop.publish(sale, [unit("1", SECONDS)]))
-    assert desk.book()["wallet"] == 40 * NANO, "refunds have left 2 of the 5; the expiry's 10 are of other usage"
+    assert desk.book()["wallet"] == 38 * NANO, "refunds have left 2, which is not enough; the expiry's is other usage"
 
 
 async def test_a_refund_gets_past_what_a_rerate_of_its_batch_gives_back(desk: Desk) -> None:
@@ -230,10 +230,35 @@ async def test_what_was_refunded_is_not_given_back_again(desk: Desk) -> None:
         ops.Refund(tenant_id=TENANT, idempotency_key=desk.lanes.key(), transaction_id=transaction_id, amount=usd("3"))
     )
     free = await desk.shop.publish(sale, [unit("0", SECONDS)])
-    await desk.rerate(free)
-    assert desk.book()["wallet"] == 10 * NANO
-    await desk.rerate(free)
-    assert desk.book()["wallet"] == 10 * NANO
+    for _ in range(2):
+        ((item,), _, _) = await desk.rerate(free)
+        assert "1 USD" in item.skipped
+        assert desk.book()["wallet"] == 9 * NANO
+    assert (await desk.rerate(await desk.shop.publish(sale, [unit("1", SECONDS)])))[0] == []
+    assert desk.book()["wallet"] == 9 * NANO, "what was not lowered is not raised again"
+
+
+async def test_rerates_of_both_sides_at_once_both_count(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One is posted after the other has read what the lines cost, and before it posts."""
+    sale, cost = await desk.shop.open(SALE, [unit("1", SECONDS)]), await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    await desk.lanes.open("ann", "20")
+    await desk.charge(4)
+    dearer, costlier = (
+        await desk.shop.publish(sale, [unit("2", SECONDS)]),
+        await desk.shop.publish(cost, [unit("1", SECONDS)]),
+    )
+    submit = desk.rerates._submit
+
+    async def late(operation: ops.Operation) -> Any:
+        monkeypatch.setattr(desk.rerates, "_submit", submit)
+        await desk.rerate(costlier)
+        return await submit(operation)
+
+    monkeypatch.setattr(desk.rerates, "_submit", late)
+    await desk.rerate(dearer)
+    book = desk.book()
+    assert (book["wallet"], book["provider_cost"]) == (12 * NANO, 4 * NANO)
+    assert (await desk.rerate(dearer))[0] == (await desk.rerate(costlier))[0] == []
 
 
 async def test_costs_follow_a_cost_version_and_leave_the_customer_alone(desk: Desk) -> None:

@@ -305,6 +305,7 @@ class TrueUpCost(Operation):
 class Rerate(Operation):
     """Have the usage lines of one transaction cost what `lines` say, whatever they have cost before.
 
+    With a `side`, SALE or COST, only the prices or only the costs: the others stay as they are when it is posted.
     Made by the server: nobody asks for it by name. The key stands for the lines, so they are not part of its content.
     """
 
@@ -315,6 +316,7 @@ class Rerate(Operation):
     reservation_id: ReservationId | None
     call_id: str
     lines: tuple[RatedLine, ...]
+    side: str | None = None
     reason: str | None = None
 
 

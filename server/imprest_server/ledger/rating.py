@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple, Protocol
+from uuid import UUID
 
 from imprest_server.core.ids import AccountId, ReservationId, TenantId
 from imprest_server.core.usage import RatedLine, UsageReport
@@ -96,11 +97,16 @@ class Rating(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LineAmounts:
-    """What a posted usage line costs now, in nanos: as posted, or as re-rated for the `number`th time."""
+    """What a posted usage line costs now, in nanos, and by which versions: as posted, or as re-rated for the
+    `number`th time."""
 
     number: int
     price: int
     cost: int
+    exact_price: Decimal
+    exact_cost: Decimal
+    price_version: UUID
+    cost_version: UUID | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

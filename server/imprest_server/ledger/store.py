@@ -214,8 +214,8 @@ async def load(
     for reservation in due_holds:
         ledger.reservations[reservation.tenant_id, reservation.reservation_id] = reservation
     if amounts is not None:
-        for tenant, account_id, call_id, line_id, number, price, cost in await amounts.fetchall():
-            now_costs = LineAmounts(number, nanos_of(price), nanos_of(cost))
+        for tenant, account_id, call_id, line_id, number, price, cost, *exact in await amounts.fetchall():
+            now_costs = LineAmounts(number, nanos_of(price), nanos_of(cost), *exact)
             ledger.line_amounts[tenant, account_id, call_id, line_id] = now_costs
     if rerates is not None:
         for tenant, captured, rerate in await rerates.fetchall():

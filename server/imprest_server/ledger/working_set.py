@@ -196,7 +196,16 @@ class Ledger:
         """Keep what lines cost from now on."""
         for line in lines:
             key = (line.tenant_id, line.account_id, line.call_id, line.rated.line.line_id)
-            self.line_amounts[key] = LineAmounts(line.before.number + 1, line.rated.price, line.rated.cost)
+            rated = line.rated
+            self.line_amounts[key] = LineAmounts(
+                line.before.number + 1,
+                rated.price,
+                rated.cost,
+                rated.exact_price,
+                rated.exact_cost,
+                rated.price_version,
+                rated.cost_version,
+            )
             self.changes.rerated_lines.append(line)
 
     def add_counted(

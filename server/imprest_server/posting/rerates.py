@@ -46,6 +46,7 @@ class Rerated:
     used: UsedTransaction
     currency_code: str
     lines: tuple[RatedLine, ...]
+    side: BookSide | None = None
     skipped: str = ""
     charge: ChargeBreakdown | None = None
     transaction_id: TransactionId | None = None
@@ -158,7 +159,7 @@ class Rerates:
             skipped = "a new price counts what was used in the month, and the posted one did not"
         except ImprestError as problem:
             skipped = str(problem)
-        return Rerated(used=used, currency_code=payer.currency_code, lines=lines, skipped=skipped)
+        return Rerated(used=used, currency_code=payer.currency_code, lines=lines, side=side, skipped=skipped)
 
     async def _posted(self, op: RerateUsage, item: Rerated) -> Rerated:
         if item.skipped:
@@ -177,6 +178,7 @@ class Rerates:
                     reservation_id=used.reservation_id,
                     call_id=used.call_id,
                     lines=item.lines,
+                    side=None if item.side is None else item.side.value,
                     reason=op.reason or None,
                 )
             )

@@ -250,8 +250,9 @@ class PricingServiceServicer(object):
         """Has posted usage of a period cost what other prices say, a page of transactions at a time: go on with
         `page_token` until it is empty. Each transaction that costs something else gets one of kind TRANSACTION_KIND_RERATE
         with the difference to what it costs by then, earlier re-rates included: more is collected like recorded usage, less
-        is given back as far as refunds have left it, a different cost is posted as by TrueUpCost. Lines keep the place in
-        the month's tiers that they were posted at. What was posted stays as it is.
+        is given back, a different cost is posted as by TrueUpCost. A transaction of which refunds have not left enough to
+        give back is skipped. Lines keep the place in the month's tiers that they were posted at. What was posted stays as
+        it is.
 
         A request may be repeated, whole or from any page: it uses the prices that it began with and finds nothing left to
         do where it has been. With `validate_only` it only says what it would do. Idempotent by key.

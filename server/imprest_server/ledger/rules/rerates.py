@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
-from imprest_server.core.ids import TransactionId
+from imprest_server.core.errors import RefundExceedsCapture
+from imprest_server.core.ids import TransactionId, format_transaction_id
+from imprest_server.core.money import format_nanos
+from imprest_server.core.usage import RatedLine
 from imprest_server.ledger.chart import LedgerAccountCode as Code
 from imprest_server.ledger.model import Capture, ChargeBreakdown, OverrunPolicy, RefundAllocation, TransactionKind
 from imprest_server.ledger.operations import Reply, Request, Rerate
-from imprest_server.ledger.rating import ReratedLine
+from imprest_server.ledger.rating import LineAmounts, ReratedLine
 from imprest_server.ledger.rules.draft import Details, Draft
 from imprest_server.ledger.rules.guards import require_open
 from imprest_server.ledger.rules.limits import count_charge, count_cost_adjustments, count_given_back
@@ -20,23 +24,25 @@ from imprest_server.ledger.working_set import Ledger
 def rerate(ledger: Ledger, request: Request, op: Rerate, now: datetime) -> Reply:
     """Post the difference between what the lines are to cost and what they cost now, earlier re-rates included.
 
-    A higher price is collected like recorded usage; a lower one given back like a refund: what was charged beyond it,
-    at most what refunds have left. What was absorbed nobody has paid. Lines that cost just that are left alone.
+    A higher price is collected like recorded usage; a lower one given back like a refund: what was charged beyond it.
+    What was absorbed nobody has paid. Lines that cost just that are left alone. Denied when refunds have not left as
+    much: what they were for nobody knows here.
     """
     draft = Draft(ledger, (op.tenant_id, op.account_id), now)
     require_open(draft.account)
     rerate_id = TransactionId(request.first_id)
     before = [ledger.line_amounts[op.tenant_id, op.account_id, op.call_id, line.line.line_id] for line in op.lines]
+    lines = [_of_side(op.side, line, amounts) for line, amounts in zip(op.lines, before, strict=True)]
     changed = [
         (line, amounts)
-        for line, amounts in zip(op.lines, before, strict=True)
+        for line, amounts in zip(lines, before, strict=True)
         if (line.price, line.cost) != (amounts.price, amounts.cost)
     ]
     price = sum(line.price - amounts.price for line, amounts in changed)
     captures = _captures(ledger, op)
     charge, allocations = _collect(draft, price), list[RefundAllocation]()
     if price < 0:
-        beyond = sum(capture.charged for capture in captures) - sum(line.price for line in op.lines)
+        beyond = sum(capture.charged for capture in captures) - sum(line.price for line in lines)
         charge, allocations = _give_back(draft, captures, rerate_id, min(-price, max(0, beyond)))
     # The cost is that of the transaction itself, also when a re-rate has charged for it.
     own = ledger.captures[op.tenant_id, op.transaction_id]
@@ -83,6 +89,17 @@ def rerate(ledger: Ledger, request: Request, op: Rerate, now: datetime) -> Reply
     )
 
 
+def _of_side(side: str | None, line: RatedLine, now: LineAmounts) -> RatedLine:
+    """The line as it is to be: what is not re-rated stays as it is now, whatever it was when the prices were chosen."""
+    match side:
+        case "SALE":
+            return replace(line, cost=now.cost, exact_cost=now.exact_cost, cost_version=now.cost_version)
+        case "COST":
+            return replace(line, price=now.price, exact_price=now.exact_price, price_version=now.price_version)
+        case _:
+            return line
+
+
 def _captures(ledger: Ledger, op: Rerate) -> list[Capture]:
     """What has charged for the lines, newest first: earlier re-rates, the transaction, the expiry it came after."""
     ids = [*reversed(ledger.rerates_of[op.tenant_id, op.transaction_id]), op.transaction_id]
@@ -106,7 +123,14 @@ def _collect(draft: Draft, price: int) -> ChargeBreakdown:
 def _give_back(
     draft: Draft, captures: list[Capture], rerate_id: TransactionId, amount: int
 ) -> tuple[ChargeBreakdown, list[RefundAllocation]]:
-    """Post what goes back to the customer, as far as refunds have left it; nothing is charged then."""
+    """Post what goes back to the customer; nothing is charged then. Raises RefundExceedsCapture."""
+    refundable = sum(capture.refundable for capture in captures)
+    if amount > refundable:
+        raise RefundExceedsCapture(
+            target=format_transaction_id(captures[-1].transaction_id),
+            currency_code=draft.account.currency_code,
+            refundable=format_nanos(refundable),
+        )
     allocations = []
     for capture in captures:
         taken = min(amount, capture.refundable)

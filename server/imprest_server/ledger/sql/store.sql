@@ -322,17 +322,20 @@ CROSS JOIN LATERAL (
 -- What the usage lines of transactions cost, by their last re-rate or as posted.
 SELECT
     u.tenant_id, u.account_id, u.call_id, u.line_id, coalesce(last.number, 0), coalesce(last.price, u.price),
-    coalesce(last.cost, u.cost)
+    coalesce(last.cost, u.cost), coalesce(last.exact_price, u.exact_price), coalesce(last.exact_cost, u.exact_cost),
+    coalesce(last.price_version_id, u.price_version_id),
+    CASE WHEN last.number IS NULL THEN u.cost_version_id ELSE last.cost_version_id END
 FROM
     unnest(%(tenants)s::text[], %(accounts)s::text[], %(seqs)s::bigint[]) AS wanted (tenant_id, account_id, seq)
 CROSS JOIN LATERAL (
-    SELECT tenant_id, account_id, call_id, line_id, price, cost
+    SELECT
+        tenant_id, account_id, call_id, line_id, price, cost, exact_price, exact_cost, price_version_id, cost_version_id
     FROM usage_lines
     WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id AND seq = wanted.seq
     OFFSET 0
 ) AS u
 LEFT JOIN LATERAL (
-    SELECT number, price, cost
+    SELECT number, price, cost, exact_price, exact_cost, price_version_id, cost_version_id
     FROM rerated_lines
     WHERE
         tenant_id = u.tenant_id
