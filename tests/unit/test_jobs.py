@@ -1,6 +1,7 @@
 """Jobs and the loop around them: what they hand on, and how they live with failures."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -81,3 +82,19 @@ async def test_the_loop_survives_and_says_so_once() -> None:
             await task
     assert [entry["event"] for entry in logged] == ["job fails", "job works again"] * 2
     assert logged[0]["exc_info"] is False
+
+
+async def test_a_cancellation_that_a_job_swallows_ends_it_all_the_same() -> None:
+    begun = asyncio.Event()
+
+    async def swallow() -> bool:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return False
+
+    task = asyncio.create_task(repeat("job", swallow, interval_s=3600))
+    await begun.wait()
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=10)
+    assert task in done and task.cancelled()

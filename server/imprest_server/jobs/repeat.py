@@ -14,8 +14,13 @@ log = structlog.get_logger(__name__)
 
 
 async def repeat(name: str, run_once: Callable[[], Awaitable[bool]], interval_s: float) -> NoReturn:
-    """Run the job every `interval_s`, at once again when it answers that there is more to do, until cancelled."""
+    """Run the job every `interval_s`, at once again when it answers that there is more to do, until cancelled.
+
+    A cancellation that the job has swallowed counts all the same: Python 3.11's `wait_for`, which the driver waits by,
+    loses one that comes together with what it waits for.
+    """
     failing = False
+    task = asyncio.current_task()
     while True:
         more = False
         try:
@@ -29,5 +34,7 @@ async def repeat(name: str, run_once: Callable[[], Awaitable[bool]], interval_s:
             if failing:
                 log.warning("job works again", job=name)
             failing = False
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
         if not more:
             await asyncio.sleep(interval_s)
