@@ -144,6 +144,7 @@ class _Reader:
     async def run(self) -> None:
         """Read and hand on, until cancelled; without a database it waits for one."""
         failing = False
+        task = asyncio.current_task()
         while True:
             try:
                 more = await self._read()
@@ -155,6 +156,8 @@ class _Reader:
                 if failing:
                     log.warning("alerts can be read again")
                 failing = False
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError  # `wait_for` may have lost it
             if not more:
                 await _set_within(self.woken, self._poll_s)
             self.woken.clear()
