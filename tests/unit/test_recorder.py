@@ -14,6 +14,7 @@ from imprest_client import AdminClient, AgentClient, Connection, RecorderFull, S
 from imprest_client.errors import InsufficientFunds
 from imprest_client.spool import SpoolState
 from imprest_client.testing import FakeImprest
+from tests.support.patience import PATIENCE_S, outage, patient
 
 
 @pytest.fixture
@@ -32,8 +33,7 @@ async def admin(server: FakeImprest) -> AsyncIterator[AdminClient]:
 
 @pytest.fixture
 async def connection(server: FakeImprest) -> AsyncIterator[Connection]:
-    """Content with little time, so that outages are noticed soon."""
-    async with Connection(server.target, connections=1, timeout_s=0.1) as opened:
+    async with patient(server) as opened:
         yield opened
 
 
@@ -69,7 +69,7 @@ async def test_recording_does_not_wait_and_the_end_of_the_block_does(
     server: FakeImprest, admin: AdminClient, agent: AgentClient
 ) -> None:
     server.rpcs.clear()
-    async with agent.recorder() as recorder:
+    async with agent.recorder(exit_timeout_s=PATIENCE_S) as recorder:
         for number in range(100):
             recorder.charge("acme", "0.01", call_id=f"c-{number}", labels={"n": str(number)})
         assert server.rpcs == []
@@ -81,16 +81,18 @@ async def test_recording_does_not_wait_and_the_end_of_the_block_does(
 
 
 async def test_recording_goes_on_after_a_pause(admin: AdminClient, agent: AgentClient) -> None:
-    async with agent.recorder() as recorder:
+    async with agent.recorder(exit_timeout_s=PATIENCE_S) as recorder:
         for left in (9, 8, 7):
             recorder.charge("acme", 1)
-            assert await recorder.flush(10) == 0
+            assert await recorder.flush(PATIENCE_S) == 0
             assert await wallet(admin) == left
 
 
-async def test_an_outage_only_delays(server: FakeImprest, admin: AdminClient, agent: AgentClient) -> None:
-    async with agent.recorder() as recorder:
-        with server.outage():
+async def test_an_outage_only_delays(
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, connection: Connection
+) -> None:
+    async with agent.recorder(exit_timeout_s=PATIENCE_S) as recorder:
+        with outage(server, connection):
             for _ in range(40):
                 recorder.charge("acme", "0.1")
             assert await recorder.flush(0.3) == 40
@@ -118,10 +120,10 @@ async def test_what_is_not_delivered_is_told(server: FakeImprest, admin: AdminCl
 
 async def test_what_is_refused_is_told(admin: AdminClient, agent: AgentClient) -> None:
     with pytest.raises(UndeliveredUsage) as told:
-        async with agent.recorder() as recorder:
+        async with agent.recorder(exit_timeout_s=PATIENCE_S) as recorder:
             recorder.charge("acme", 8)
             recorder.charge("acme", 3)
-            assert await recorder.flush(10) == 0
+            assert await recorder.flush(PATIENCE_S) == 0
     (charge,) = told.value.charges
     assert isinstance(charge.error, InsufficientFunds)
     assert "INSUFFICIENT_FUNDS" in str(told.value)
@@ -152,9 +154,9 @@ async def test_the_buffer_is_bounded(server: FakeImprest, agent: AgentClient) ->
 
 
 async def test_a_full_buffer_overflows_into_the_spool(
-    server: FakeImprest, admin: AdminClient, careful: AgentClient, spool: Spool
+    server: FakeImprest, admin: AdminClient, careful: AgentClient, connection: Connection, spool: Spool
 ) -> None:
-    with server.outage():
+    with outage(server, connection):
         async with careful.recorder(capacity=5, exit_timeout_s=0) as recorder:
             for _ in range(8):
                 recorder.charge("acme", "0.5")
@@ -165,20 +167,20 @@ async def test_a_full_buffer_overflows_into_the_spool(
 
 
 async def test_offline_it_goes_to_the_spool(
-    server: FakeImprest, admin: AdminClient, careful: AgentClient, spool: Spool
+    server: FakeImprest, admin: AdminClient, careful: AgentClient, connection: Connection, spool: Spool
 ) -> None:
-    async with careful.recorder() as recorder:
-        with server.outage():
+    async with careful.recorder(exit_timeout_s=PATIENCE_S) as recorder:
+        with outage(server, connection):
             for _ in range(20):
                 recorder.charge("acme", "0.1")
-            assert await recorder.flush(10) == 0
+            assert await recorder.flush(PATIENCE_S) == 0
             assert spool.count(SpoolState.PENDING) == 20
         await emptied(spool)
     assert await wallet(admin) == 8
 
 
 async def test_a_refusal_is_kept_in_the_spool(admin: AdminClient, careful: AgentClient, spool: Spool) -> None:
-    async with careful.recorder() as recorder:
+    async with careful.recorder(exit_timeout_s=PATIENCE_S) as recorder:
         recorder.charge("acme", 11, idempotency_key="k")
     (entry,) = spool.entries(SpoolState.REFUSED)
     assert entry.idempotency_key == "k"
@@ -187,10 +189,10 @@ async def test_a_refusal_is_kept_in_the_spool(admin: AdminClient, careful: Agent
 
 
 async def test_a_broken_spool_is_no_place(
-    server: FakeImprest, careful: AgentClient, spool: Spool, caplog: pytest.LogCaptureFixture
+    server: FakeImprest, careful: AgentClient, connection: Connection, spool: Spool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR)
-    with server.outage(), pytest.raises(UndeliveredUsage) as told:
+    with outage(server, connection), pytest.raises(UndeliveredUsage) as told:
         async with careful.recorder(exit_timeout_s=0.5) as recorder:
             recorder.charge("acme", 1)
             spool.close()
