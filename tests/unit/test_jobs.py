@@ -13,6 +13,7 @@ from imprest_server.jobs import expire_holds
 from imprest_server.jobs.expire_holds import ExpireHolds
 from imprest_server.jobs.repeat import repeat
 from imprest_server.ledger.operations import ExpireDue, Operation
+from tests.support.patience import PATIENCE_S
 
 T = TenantId("t")
 
@@ -96,5 +97,5 @@ async def test_a_cancellation_that_a_job_swallows_ends_it_all_the_same() -> None
     task = asyncio.create_task(repeat("job", swallow, interval_s=3600))
     await begun.wait()
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=10)
+    done, _ = await asyncio.wait([task], timeout=PATIENCE_S)
     assert task in done and task.cancelled()

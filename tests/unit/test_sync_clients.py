@@ -15,10 +15,11 @@ import pytest
 import imprest_client
 from imprest_client import Ending, Spool, sync
 from imprest_client.blocking import LOOP
-from imprest_client.errors import InsufficientFunds, Unavailable
+from imprest_client.errors import InsufficientFunds, Retryable
 from imprest_client.model import ReservationState
 from imprest_client.spool import SpoolState
 from imprest_client.testing import FakeImprest
+from tests.support.patience import PATIENCE_S, SOON_S
 
 NEVER = timedelta(hours=1)
 
@@ -106,7 +107,7 @@ def test_the_ending_is_told_in_a_thread_that_may_use_clients(
         admin.freeze_account("acme")
         call.used(1)
         assert call.wait_ending().reason == "ACCOUNT_FROZEN"
-        assert told.wait(10)
+        assert told.wait(PATIENCE_S)
     assert [(ending.reason, wallet) for ending, wallet in heard] == [("ACCOUNT_FROZEN", 10)]
 
 
@@ -117,12 +118,12 @@ def test_an_agent(server: FakeImprest, admin: sync.AdminClient, tmp_path: Path) 
             call.used(1)
         with agent.recorder() as recorder:
             recorder.charge("acme", 1)
-            assert recorder.flush(10) == 0
+            assert recorder.flush(PATIENCE_S) == 0
             assert recorder.pending_count == 0
         other = admin.reserve("acme", 2).reservation.reservation_id
         with server.outage():
-            assert agent.with_timeout(0.1).hang_up(other, 1) is None
-        assert agent.flush(10) == 0
+            assert agent.with_timeout(SOON_S).hang_up(other, 1) is None
+        assert agent.flush(PATIENCE_S) == 0
     with Spool(tmp_path / "spool.db") as spool:
         assert spool.count(SpoolState.PENDING) == 0
     assert admin.get_balance("acme").wallet == 7
@@ -135,8 +136,8 @@ def test_threads_share_a_client(admin: sync.AdminClient) -> None:
 
 
 def test_errors_come_through(server: FakeImprest, admin: sync.AdminClient) -> None:
-    with server.outage(), pytest.raises(Unavailable):
-        admin.with_timeout(0.1).get_balance("acme")
+    with server.outage(), pytest.raises(Retryable):
+        admin.with_timeout(SOON_S).get_balance("acme")
 
 
 def test_lists_are_read_page_by_page(server: FakeImprest, admin: sync.AdminClient) -> None:
