@@ -322,7 +322,10 @@ class Rerate(Operation):
 
 @named_value
 class ChargeSubscription(Operation):
-    """Internal: charge a subscription's lines for one calendar month, however long ago that began."""
+    """Internal: charge a subscription's lines for one calendar month, however long ago that began.
+
+    `call_id` is what the transaction is called, its lines are not found by it.
+    """
 
     kind = OperationKind.CHARGE_SUBSCRIPTION
     account_id: AccountId

@@ -141,7 +141,6 @@ def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
         case ops.ChargeSubscription():
             wanted.accounts.add((tenant, op.account_id))
             wanted.counters.add((tenant, op.account_id, op.usage.start_time))
-            wanted.lines.update((tenant, op.account_id, op.call_id, line.line_id) for line in op.usage.lines)
         case ops.Rerate():
             wanted.accounts.add((tenant, op.account_id))
             wanted.captures.add((tenant, op.transaction_id))
