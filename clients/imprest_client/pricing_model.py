@@ -209,17 +209,25 @@ def report_of(usage: Usage) -> UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class RatedLine:
-    """A usage line with its price and its cost; `match` says which prices won and why."""
+    """A usage line with its price and its cost; `match` says which prices won and why.
+
+    Costs are None when no COST book knows the line: nobody knows then what it costs, and nothing was posted for it.
+    """
 
     line: UsageLine
     price: Decimal
-    cost: Decimal
+    cost: Decimal | None
     exact_price: Decimal
-    exact_cost: Decimal
+    exact_cost: Decimal | None
     price_version: str
     cost_version: str
     match: str
     duplicate: bool
+
+    @property
+    def margin(self) -> Decimal | None:
+        """What is left of the price; None when the cost is unknown."""
+        return None if self.cost is None else self.price - self.cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +243,15 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What usage would cost, line by line. `margin_percent` is None when the price is 0."""
+    """What usage would cost, line by line. `margin_percent` is None when the price is 0.
+
+    Cost and margins are None when the cost of any line is unknown.
+    """
 
     currency_code: str
     price: Decimal
-    cost: Decimal
-    margin: Decimal
+    cost: Decimal | None
+    margin: Decimal | None
     margin_percent: Decimal | None
     lines: tuple[RatedLine, ...]
     allocations: tuple[Allocation, ...]

@@ -230,13 +230,16 @@ def rate_receipt(reply: pricing_service_pb2.SetExchangeRateResponse) -> model.Ra
 
 def quote(reply: pricing_service_pb2.QuoteResponse) -> model.Quote:
     """A quote."""
+    lines = tuple(rated_line(message) for message in reply.lines)
+    is_known = all(line.cost is not None for line in lines)  # the server counts what it does not know as 0
+    has_percent = is_known and reply.HasField("margin_percent")
     return model.Quote(
         currency_code=reply.price.currency_code,
         price=to_decimal(reply.price),
-        cost=to_decimal(reply.cost),
-        margin=to_decimal(reply.margin),
-        margin_percent=from_number(reply.margin_percent) if reply.HasField("margin_percent") else None,
-        lines=tuple(rated_line(message) for message in reply.lines),
+        cost=to_decimal(reply.cost) if is_known else None,
+        margin=to_decimal(reply.margin) if is_known else None,
+        margin_percent=from_number(reply.margin_percent) if has_percent else None,
+        lines=lines,
         allocations=tuple(
             model.Allocation(
                 meter=message.meter,

@@ -11,7 +11,7 @@ import typer
 from imprest_client.ctl.command import command
 from imprest_client.ctl.groups.refund import is_reservation_id
 from imprest_client.ctl.output import Format, as_object
-from imprest_client.ctl.price_rows import CHARGED_LINE, ChargedLine
+from imprest_client.ctl.price_rows import CHARGED_LINE, ChargedLine, unknown_costs
 from imprest_client.ctl.rows import ALLOCATION, POSTING, RESERVATION, TRANSACTION, posting_lines
 from imprest_client.ctl.session import Session
 from imprest_client.ctl.stories import Event, story_of_hold, story_of_transaction
@@ -62,6 +62,8 @@ def explain(
     session.out.say("")
     if lines and session.out.form is Format.TABLE:
         session.out.many(CHARGED_LINE, lines, limit=0)
+        if unknown := unknown_costs(line.rated for line in lines):
+            session.out.say(unknown)
         session.out.say("")
     postings = [posting for transaction in transactions for posting in posting_lines(transaction)]
     session.out.many(POSTING, postings, limit=0, nothing="it has posted nothing")

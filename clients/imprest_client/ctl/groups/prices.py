@@ -152,8 +152,12 @@ def explain(
         return
     rated, code = quote.lines[0], quote.currency_code
     session.out.say(f"{plain(line.quantity)} on {meter} for {account}: {money(rated.price, code)}")
-    session.out.say(f"cost {money(rated.cost, code)}, margin {money(rated.price - rated.cost, code)}")
-    session.out.say(f"exactly {plain(rated.exact_price)}, cost {plain(rated.exact_cost)}")
+    if rated.cost is None or rated.margin is None or rated.exact_cost is None:
+        session.out.say("cost unknown, and so is the margin: no COST book has a price for it")
+        session.out.say(f"exactly {plain(rated.exact_price)}")
+    else:
+        session.out.say(f"cost {money(rated.cost, code)}, margin {money(rated.margin, code)}")
+        session.out.say(f"exactly {plain(rated.exact_price)}, cost {plain(rated.exact_cost)}")
     session.out.say("")
     for part in rated.match.split("; "):
         session.out.say(part)
