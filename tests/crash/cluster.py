@@ -20,8 +20,7 @@ from imprest_server.db.embedded import EmbeddedPostgres
 from imprest_server.db.errors import EmbeddedPostgresError
 from imprest_server.db.migrations import upgrade
 from tests.conftest import Database
-
-_RESTART_S = 30.0
+from tests.support.patience import PATIENCE_S
 
 
 class CrashCluster:
@@ -93,7 +92,7 @@ class CrashCluster:
 
     def restart(self) -> None:
         """Start after a kill; again while sessions of the killed one linger, as a supervisor would."""
-        give_up = time.monotonic() + _RESTART_S
+        give_up = time.monotonic() + PATIENCE_S
         while True:
             try:
                 self.postgres.start()

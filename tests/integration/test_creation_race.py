@@ -17,6 +17,7 @@ from imprest_server.posting.engine import Engine
 from tests.conftest import Database
 from tests.support import clock
 from tests.support.lanes import Standing, running_lanes, usd
+from tests.support.ledger import LIMITS
 
 
 async def test_an_account_created_between_lock_and_load_is_not_used(database: Database) -> None:
@@ -24,7 +25,7 @@ async def test_an_account_created_between_lock_and_load_is_not_used(database: Da
     clock.install(database.owner_dsn)
 
     async def connect() -> psycopg.AsyncConnection[tuple[Any, ...]]:
-        return await connect_engine(database.app_dsn, statement_timeout_ms=10_000, lock_timeout_ms=5_000)
+        return await connect_engine(database.app_dsn, **LIMITS)
 
     slow = Engine(connect, Terms(), batch_max=250, queue_max=100)
     async with running_lanes(database) as lanes:
@@ -70,11 +71,10 @@ async def test_reserves_beside_the_creation_of_their_account(database: Database)
 async def _waiting(database: Database, count: int) -> None:
     """Return when so many sessions wait for the clock's table."""
     with psycopg.connect(database.owner_dsn, autocommit=True) as watcher:
-        for _ in range(500):
+        while True:
             row = watcher.execute(
                 "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND relation = 'test_clock.ahead'::regclass"
             ).fetchone()
             if row is not None and row[0] >= count:
                 return
             await asyncio.sleep(0.01)
-    raise AssertionError("nobody waits for the clock")

@@ -28,6 +28,7 @@ from imprest_server.pricing.model import (
 )
 from imprest_server.pricing.rules import Payer
 from tests.conftest import Database
+from tests.support.ledger import LIMITS
 
 TENANT = TenantId("default")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -47,14 +48,14 @@ async def transaction(connection: Connection) -> AsyncIterator[Connection]:
 
 @pytest.fixture
 async def connection(database: Database) -> AsyncIterator[Connection]:
-    async with await connect_engine(database.app_dsn, statement_timeout_ms=5000, lock_timeout_ms=2000) as connection:
+    async with await connect_engine(database.app_dsn, **LIMITS) as connection:
         yield connection
 
 
 @pytest.fixture
 async def other(database: Database) -> AsyncIterator[Connection]:
     """Another process's connection."""
-    async with await connect_engine(database.app_dsn, statement_timeout_ms=5000, lock_timeout_ms=2000) as connection:
+    async with await connect_engine(database.app_dsn, **LIMITS) as connection:
         yield connection
 
 

@@ -28,7 +28,7 @@ from tests.conftest import Database
 from tests.support import clock
 from tests.support.damage import damage
 from tests.support.lanes import TENANT, Lanes, running_lanes, usd
-from tests.support.ledger import expires_nothing
+from tests.support.ledger import LIMITS, expires_nothing
 from tests.support.prices import COST, SALE, Shop, shop_on, unit, units
 
 SECONDS = "telephony.outbound_seconds"
@@ -95,7 +95,7 @@ async def desk(database: Database) -> AsyncIterator[Desk]:
     async with (
         running_lanes(database, engines=2) as lanes,
         shop_on(database) as shop,
-        read_pool(database.app_dsn, statement_timeout_ms=20_000, lock_timeout_ms=10_000) as pool,
+        read_pool(database.app_dsn, **LIMITS) as pool,
     ):
         cache = PriceCache()
         queries = Queries(pool, expires_nothing)

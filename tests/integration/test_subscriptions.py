@@ -30,6 +30,7 @@ from imprest_server.pricing.service import PriceAdmin
 from tests.conftest import Database
 from tests.support import clock
 from tests.support.lanes import TENANT, Lanes, running_lanes
+from tests.support.ledger import LIMITS
 from tests.support.prices import COST, SALE, Shop, shop_on, unit, units
 
 SECONDS = "telephony.outbound_seconds"
@@ -143,7 +144,7 @@ async def desk(database: Database) -> AsyncIterator[Desk]:
     async with (
         running_lanes(database, engines=2) as lanes,
         shop_on(database) as shop,
-        read_pool(database.app_dsn, statement_timeout_ms=20_000, lock_timeout_ms=10_000) as pool,
+        read_pool(database.app_dsn, **LIMITS) as pool,
     ):
         plans = PlanQueries(pool)
         job = ChargeSubscriptions(TENANT, partial(plans.due, TENANT), partial(plans.set_next, TENANT), lanes.post)
