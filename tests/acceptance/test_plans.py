@@ -129,15 +129,13 @@ async def test_a_month_turns_and_a_subscription_ends(server: Running, database: 
     await until_owing(server, "147")
 
 
-async def test_a_callers_usage_of_a_subscriptions_name_leaves_its_fee_alone(server: Running, database: Database) -> None:
+async def test_callers_usage_of_a_subscriptions_name_leaves_its_fee(server: Running, database: Database) -> None:
     subscription_id = await subscribe(server, ROWS[0])
     await until_owing(server, "49")
     with psycopg.connect(database.owner_dsn) as owner:
         ((now,),) = owner.execute("SELECT clock_timestamp()").fetchall()
     turn = next_month(now.astimezone(UTC), "UTC")
-    line = usage_pb2.UsageLine(
-        line_id=f"{turn:%Y-%m}.1", meter="plan.months", model="pro", quantity=Decimal(value="0")
-    )
+    line = usage_pb2.UsageLine(line_id=f"{turn:%Y-%m}.1", meter="plan.months", model="pro", quantity=Decimal(value="0"))
     await server.usage.RecordUsage(
         usage_service_pb2.RecordUsageRequest(
             account_id="ann",

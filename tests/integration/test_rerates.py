@@ -14,6 +14,7 @@ import pytest
 
 from imprest_server.core.ids import AccountId, TransactionId
 from imprest_server.core.money import nanos_of
+from imprest_server.core.usage import UsageReport
 from imprest_server.db.embedded import EmbeddedPostgres
 from imprest_server.db.pool import read_pool
 from imprest_server.ledger import operations as ops
@@ -344,6 +345,26 @@ async def test_as_published_now_is_by_the_prices_of_then(desk: Desk) -> None:
     assert (await desk.rerate())[0] == []
     await desk.shop.publish(sale, [unit("2", SECONDS)])
     assert (await desk.rerate())[0] == [], "what is in force from now on does not change what was"
+
+
+async def test_as_published_now_is_by_later_prices_where_a_hold_had_none(desk: Desk) -> None:
+    speech = "stt.seconds"
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    ann = await desk.lanes.open("ann", "100")
+    reserve = ops.Reserve(tenant_id=TENANT, idempotency_key="r", account_id=ann, estimate=units(4, meter=SECONDS))
+    reservation = (await desk.lanes.post(reserve)).reply.reservation
+    assert reservation is not None
+    await desk.shop.publish(sale, [unit("7", SECONDS), unit("5", speech)])
+    lines = (*units(3, meter=SECONDS).lines, *units(2, meter=speech).lines)
+    await desk.lanes.post(
+        ops.Commit(
+            tenant_id=TENANT,
+            idempotency_key="c",
+            reservation_id=reservation.reservation_id,
+            usage=UsageReport(lines=lines),
+        )
+    )
+    assert (desk.book()["revenue"], (await desk.rerate())[0]) == (13 * NANO, [])
 
 
 async def test_two_rerates_at_once_do_not_add_up(desk: Desk) -> None:

@@ -104,6 +104,8 @@ class MemoryPrices:
             )
             epoch = self.catalog.epoch if basis.epoch is None else basis.epoch
             chains = self.catalog.chains(payer, epoch, basis.price_time)
+            if basis.else_time is not None:
+                chains = chains.or_else(self.catalog.chains(payer, self.catalog.epoch, basis.else_time))
             tariffs[account.key, basis.epoch, basis.price_time] = Tariff(chains, self.tables)
         return BatchPrices(tariffs, {TENANT: self.catalog.epoch})
 

@@ -282,10 +282,19 @@ class Queries:
         found = []
         for _, group in groupby(rows, key=lambda row: row[:2]):
             of_one = list(group)
-            account, seq, transaction_id, reservation_id, call_id, price_time, usage_time = of_one[0][:7]
-            lines = tuple(_used_line(row) for row in of_one)
+            account, seq, transaction_id, reservation_id, call_id, price_time, else_time, usage_time = of_one[0][:8]
             found.append(
-                UsedTransaction(account, seq, transaction_id, reservation_id, call_id, price_time, usage_time, lines)
+                UsedTransaction(
+                    account_id=account,
+                    seq=seq,
+                    transaction_id=transaction_id,
+                    reservation_id=reservation_id,
+                    call_id=call_id,
+                    price_time=price_time,
+                    else_time=else_time,
+                    usage_time=usage_time,
+                    lines=tuple(_used_line(row) for row in of_one),
+                )
             )
         return found
 
@@ -356,8 +365,8 @@ def _filtered(list_name: LiteralString, **filters: object) -> LiteralString:
 
 
 def _used_line(row: TupleRow) -> UsedLine:
-    line_id, meter, provider, model, quantity, destination, operation, labels = row[7:15]
-    price, cost, exact_price, exact_cost, price_version, cost_version, match, counts = row[15:]
+    line_id, meter, provider, model, quantity, destination, operation, labels = row[8:16]
+    price, cost, exact_price, exact_cost, price_version, cost_version, match, counts = row[16:]
     rated = RatedLine(
         line=UsageLine(
             line_id=line_id,

@@ -43,12 +43,14 @@ class Count(NamedTuple):
 class Basis:
     """By which prices usage is rated: those known at `epoch` (None: known now) and in force at `price_time`.
 
-    What it counts is counted in the account's calendar month of `usage_time`.
+    A line that has none there is rated by those known now and in force at `else_time`, unless that is None. What usage
+    counts is counted in the account's calendar month of `usage_time`.
     """
 
     epoch: int | None
     price_time: datetime
     usage_time: datetime
+    else_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

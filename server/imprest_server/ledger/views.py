@@ -58,7 +58,7 @@ class UsedLine:
 
 @dataclass(frozen=True, slots=True)
 class UsedTransaction:
-    """A transaction of usage that happened at `usage_time`, at prices of `price_time`."""
+    """A transaction of usage that happened at `usage_time`, at prices of `price_time`, else of `else_time`."""
 
     account_id: AccountId
     seq: int
@@ -66,6 +66,7 @@ class UsedTransaction:
     reservation_id: ReservationId | None
     call_id: str
     price_time: datetime
+    else_time: datetime | None
     usage_time: datetime
     lines: tuple[UsedLine, ...]
 

@@ -53,7 +53,10 @@ class Prices:
             tenant_id = account.tenant_id
             catalog = await self._cache.catalog(conn, tenant_id, epochs[tenant_id])
             epoch = epochs[tenant_id] if basis.epoch is None else basis.epoch
-            chains = catalog.chains(_payer(account), epoch, basis.price_time)
+            payer = _payer(account)
+            chains = catalog.chains(payer, epoch, basis.price_time)
+            if basis.else_time is not None:
+                chains = chains.or_else(catalog.chains(payer, epochs[tenant_id], basis.else_time))
             chosen[account.key, basis.epoch, basis.price_time] = chains
             known = self._tariffs.get(chains)
             if known is not None:

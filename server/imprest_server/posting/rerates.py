@@ -138,6 +138,8 @@ class Rerates:
 
     async def _rerated(self, conn: Connection, chosen: _Chosen, payer: Payer, used: UsedTransaction) -> Rerated:
         chains = chosen.catalog.chains(payer, chosen.epoch, used.price_time)
+        if used.else_time is not None:
+            chains = chains.or_else(chosen.catalog.chains(payer, chosen.epoch, used.else_time))
         side = None
         stays = tuple(line.rated for line in used.lines)
         if chosen.link is not None:

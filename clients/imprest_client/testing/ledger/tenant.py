@@ -232,8 +232,8 @@ class Tenant:
         return total(lines), total_cost(lines)
 
     def prices_of(self, hold: Reservation | None) -> Prices:
-        """Those that the hold was priced by, else those of now."""
-        return self.prices if hold is None or hold.prices is None else hold.prices
+        """Those that the hold was priced by, and of now for what these do not know; else those of now."""
+        return self.prices if hold is None or hold.prices is None else {**self.prices, **hold.prices}
 
     def capture(
         self, account: Account, call: str, request: Request, hold: Reservation | None = None

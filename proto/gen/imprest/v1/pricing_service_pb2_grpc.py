@@ -33,8 +33,8 @@ class PricingServiceStub(object):
     COST (what the provider charges us). Without a SALE price usage is refused; without a COST price its cost is 0.
 
     Nothing is ever changed or deleted: a change is a new version, assignment or rate, from its `effective_time` on. It
-    holds for what is priced from then on; a call that was reserved by an estimate keeps the prices of its reservation.
-    All worker processes see it with their next operation.
+    holds for what is priced from then on; a call that was reserved by an estimate keeps the prices of its reservation,
+    and gets those of its commit for meters that had none. All worker processes see it with their next operation.
 
     Every mutating request has an idempotency key. Repeating a request with its key is always safe: it does nothing
     again and returns the reply of then with `replayed` = true. Every RPC can also fail with UNAUTHENTICATED,
@@ -151,8 +151,8 @@ class PricingServiceServicer(object):
     COST (what the provider charges us). Without a SALE price usage is refused; without a COST price its cost is 0.
 
     Nothing is ever changed or deleted: a change is a new version, assignment or rate, from its `effective_time` on. It
-    holds for what is priced from then on; a call that was reserved by an estimate keeps the prices of its reservation.
-    All worker processes see it with their next operation.
+    holds for what is priced from then on; a call that was reserved by an estimate keeps the prices of its reservation,
+    and gets those of its commit for meters that had none. All worker processes see it with their next operation.
 
     Every mutating request has an idempotency key. Repeating a request with its key is always safe: it does nothing
     again and returns the reply of then with `replayed` = true. Every RPC can also fail with UNAUTHENTICATED,
@@ -419,8 +419,8 @@ class PricingService(object):
     COST (what the provider charges us). Without a SALE price usage is refused; without a COST price its cost is 0.
 
     Nothing is ever changed or deleted: a change is a new version, assignment or rate, from its `effective_time` on. It
-    holds for what is priced from then on; a call that was reserved by an estimate keeps the prices of its reservation.
-    All worker processes see it with their next operation.
+    holds for what is priced from then on; a call that was reserved by an estimate keeps the prices of its reservation,
+    and gets those of its commit for meters that had none. All worker processes see it with their next operation.
 
     Every mutating request has an idempotency key. Repeating a request with its key is always safe: it does nothing
     again and returns the reply of then with `replayed` = true. Every RPC can also fail with UNAUTHENTICATED,

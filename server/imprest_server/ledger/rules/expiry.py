@@ -8,6 +8,7 @@ from datetime import datetime
 
 from imprest_server.core.errors import AmountOutOfRange
 from imprest_server.core.ids import TransactionId
+from imprest_server.core.money import MAX_NANOS
 from imprest_server.ledger.chart import LedgerAccountCode as Code
 from imprest_server.ledger.limits import EventKind
 from imprest_server.ledger.model import (
@@ -54,18 +55,18 @@ def expire_due(ledger: Ledger, due: Iterable[tuple[Reservation, TransactionId]],
 
 
 def _expire(ledger: Ledger, reservation: Reservation, transaction_id: TransactionId, now: datetime) -> None:
-    """End a due hold. This never fails: what no balance could carry, first beyond the hold, is left to late commits."""
+    """End a due hold. This never fails: what a balance cannot carry, first beyond the hold, is left to late commits."""
     used = cost = 0
+    balances = ledger.books[reservation.account_key].balances
     if reservation.on_expiry is OnExpiry.CAPTURE_USED:
         used = max(0, reservation.used_so_far - reservation.captured - reservation.absorbed)
         cost = max(0, reservation.used_cost - reservation.captured_cost)
-    for amount, its_cost in ((used, cost), (min(used, reservation.remaining), cost), (0, 0)):
-        try:
-            _expire_charging(ledger, reservation, amount, its_cost, transaction_id, now)
-        except AmountOutOfRange:
-            assert amount or its_cost, "freeing a hold leads to no new balance"
-        else:
-            return
+        cost = min(cost, MAX_NANOS - max(balances[Code.PROVIDER_COST], balances[Code.PROVIDER_PAYABLE]))
+    try:
+        _expire_charging(ledger, reservation, used, cost, transaction_id, now)
+    except AmountOutOfRange:
+        held = min(used, reservation.remaining, MAX_NANOS - balances[Code.REVENUE])
+        _expire_charging(ledger, reservation, held, cost, transaction_id, now)
 
 
 def _expire_charging(

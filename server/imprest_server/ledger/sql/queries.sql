@@ -342,7 +342,8 @@ CROSS JOIN LATERAL (
 -- their prices were chosen.
 SELECT
     w.account_id, w.seq, t.transaction_id, t.reservation_id, u.call_id,
-    CASE WHEN h.price_epoch IS NOT NULL THEN h.create_time ELSE u.start_time END, u.start_time,
+    CASE WHEN h.price_epoch IS NOT NULL THEN h.create_time ELSE u.start_time END,
+    CASE WHEN h.price_epoch IS NOT NULL THEN t.create_time END, u.start_time,
     u.line_id, u.meter, u.provider, u.model, trim_scale(u.quantity), u.destination, u.operation, u.labels,
     coalesce(last.price, u.price), coalesce(last.cost, u.cost), coalesce(last.exact_price, u.exact_price),
     coalesce(last.exact_cost, u.exact_cost), coalesce(last.price_version_id, u.price_version_id),

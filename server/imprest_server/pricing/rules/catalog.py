@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Generic, TypeVar
@@ -65,15 +65,25 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """The versions that price one payer at one instant, first choice first. Hashable and cheap to compare."""
+    """The versions that price one payer at one instant, first choice first. Hashable and cheap to compare.
+
+    `otherwise` are those of another instant, for lines that these have no price for.
+    """
 
     sale: tuple[InForce, ...]
     cost: tuple[InForce, ...]
+    otherwise: Chains | None = None
+
+    def or_else(self, later: Chains) -> Chains:
+        """These chains, and the later ones for lines that these have no price for."""
+        return self if later == self else replace(self, otherwise=later)
 
     @property
     def version_ids(self) -> Iterator[PriceVersionId]:
         """The versions whose prices are needed."""
-        return (link.version.version_id for link in (*self.sale, *self.cost))
+        yield from (link.version.version_id for link in (*self.sale, *self.cost))
+        if self.otherwise is not None:
+            yield from self.otherwise.version_ids
 
 
 class History(Generic[T]):
