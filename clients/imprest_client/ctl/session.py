@@ -24,6 +24,9 @@ from imprest_client.ctl.values import parse_amount, parse_zone
 from imprest_client.errors import ImprestError
 from imprest_client.sync import AdminClient, BudgetClient, PricingClient
 
+#: An attempt may take as long as its command: some of them sum, compare or wait for others.
+_ATTEMPT_TIMEOUT_S = 3600.0
+
 
 class Answer(Protocol):
     """What the server answers to a request that changes something."""
@@ -85,7 +88,7 @@ class Session:
             connections=1,
             token=settings.token,
             timeout_s=settings.timeout_s,
-            attempt_timeout_s=settings.timeout_s,
+            attempt_timeout_s=_ATTEMPT_TIMEOUT_S,
         )
 
     def close(self) -> None:
