@@ -12,6 +12,7 @@ from imprest_client.agent import AgentClient
 from imprest_client.alerts import AlertStream
 from imprest_client.budgets import BudgetClient
 from imprest_client.call import Call, Ending
+from imprest_client.channels import ChannelClient
 from imprest_client.client import Amount, LedgerClient
 from imprest_client.connection import Connection
 from imprest_client.controller import CallController
@@ -32,6 +33,7 @@ __all__ = [
     "BudgetClient",
     "Call",
     "CallController",
+    "ChannelClient",
     "Connection",
     "Denied",
     "Ending",

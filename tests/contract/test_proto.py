@@ -78,8 +78,8 @@ def names(descriptors: Iterable[MethodDescriptor]) -> list[str]:
 
 RPCS = {
     "PricingService": "ListMeters CreatePriceBook GetPriceBook ListPriceBooks ListPriceVersions PublishPrices"
-    " ImportPrices ListPrices AssignPriceBook SetOverride SetExchangeRate Rerate CreatePlan ListPlans"
-    " Subscribe Unsubscribe ListSubscriptions Quote",
+    " ImportPrices ListPrices AssignPriceBook ListPriceAssignments SetOverride SetExchangeRate Rerate"
+    " CreatePlan ListPlans Subscribe Unsubscribe ListSubscriptions Quote",
     "UsageService": "RecordUsage TrueUpCost",
     "BudgetService": "SetBudget GetBudgetStatus ListBudgets DeleteBudget ResumeCalls BudgetAlerts ListAlerts"
     " AcknowledgeAlert CreateChannel UpdateChannel GetChannel ListChannels DeleteChannel RotateChannelSecret"
@@ -183,6 +183,8 @@ ONEOFS = {
     ("ListPricesRequest", "at"),
     ("AssignPriceBookRequest", "account_id"),
     ("AssignPriceBookRequest", "tenant_default"),
+    ("ListPriceAssignmentsRequest", "account_id"),
+    ("ListPriceAssignmentsRequest", "tenant_default"),
     ("QuoteRequest", "account_id"),
     ("QuoteRequest", "price_book_id"),
     ("Budget", "tenant"),

@@ -50,6 +50,8 @@ def controller(server: FakeImprest, admin: sync.AdminClient) -> Iterator[sync.Ca
         (sync.LedgerClient, imprest_client.LedgerClient),
         (sync.AdminClient, imprest_client.AdminClient),
         (sync.BudgetClient, imprest_client.BudgetClient),
+        (sync.ChannelClient, imprest_client.ChannelClient),
+        (sync.PricingClient, imprest_client.PricingClient),
         (sync.AlertStream, imprest_client.AlertStream),
         (sync.CallController, imprest_client.CallController),
         (sync.AgentClient, imprest_client.AgentClient),

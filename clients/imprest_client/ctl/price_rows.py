@@ -17,6 +17,7 @@ from imprest_client.pricing_model import (
     ChargeModel,
     Meter,
     Price,
+    PriceAssignment,
     PriceBook,
     PriceDifference,
     PriceTier,
@@ -270,6 +271,18 @@ BOOK_RECEIPT: Final = Row[Receipt[BookReceipt]](
         ),
         Column("replayed", lambda r: r.answer.replayed),
         Column("idempotency_key", lambda r: r.idempotency_key, "key", Look.ID),
+    ),
+    _no_currency,
+)
+
+ASSIGNMENT: Final = Row[PriceAssignment](
+    (
+        Column("side", lambda a: a.side, "side"),
+        Column("currency_code", lambda a: a.currency_code, "currency"),
+        Column("account_id", lambda a: a.account_id),
+        Column("payer_words", lambda a: a.account_id or "(default)", "account"),
+        Column("price_book_id", lambda a: a.price_book_id, "book"),
+        Column("effective_time", lambda a: a.effective_time, "from"),
     ),
     _no_currency,
 )

@@ -96,6 +96,11 @@ class PricingServiceStub(object):
                 request_serializer=imprest_dot_v1_dot_pricing__service__pb2.AssignPriceBookRequest.SerializeToString,
                 response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.AssignPriceBookResponse.FromString,
                 _registered_method=True)
+        self.ListPriceAssignments = channel.unary_unary(
+                '/imprest.v1.PricingService/ListPriceAssignments',
+                request_serializer=imprest_dot_v1_dot_pricing__service__pb2.ListPriceAssignmentsRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.ListPriceAssignmentsResponse.FromString,
+                _registered_method=True)
         self.SetOverride = channel.unary_unary(
                 '/imprest.v1.PricingService/SetOverride',
                 request_serializer=imprest_dot_v1_dot_pricing__service__pb2.SetOverrideRequest.SerializeToString,
@@ -230,6 +235,15 @@ class PricingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPriceAssignments(self, request, context):
+        """Lists who is priced by which book: the assignments in force at an instant, and those that come after it, newest
+        first. Ended ones are left out; an end that is still to come is one without a book. All filters that are set must
+        match. Errors: INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetOverride(self, request, context):
         """Publishes prices of one account alone, which go before those of every book. They are versions of a book that
         belongs to the account and is made with the first of them. Idempotent by key.
@@ -357,6 +371,11 @@ def add_PricingServiceServicer_to_server(servicer, server):
                     servicer.AssignPriceBook,
                     request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.AssignPriceBookRequest.FromString,
                     response_serializer=imprest_dot_v1_dot_pricing__service__pb2.AssignPriceBookResponse.SerializeToString,
+            ),
+            'ListPriceAssignments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPriceAssignments,
+                    request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.ListPriceAssignmentsRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_pricing__service__pb2.ListPriceAssignmentsResponse.SerializeToString,
             ),
             'SetOverride': grpc.unary_unary_rpc_method_handler(
                     servicer.SetOverride,
@@ -664,6 +683,33 @@ class PricingService(object):
             '/imprest.v1.PricingService/AssignPriceBook',
             imprest_dot_v1_dot_pricing__service__pb2.AssignPriceBookRequest.SerializeToString,
             imprest_dot_v1_dot_pricing__service__pb2.AssignPriceBookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPriceAssignments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.PricingService/ListPriceAssignments',
+            imprest_dot_v1_dot_pricing__service__pb2.ListPriceAssignmentsRequest.SerializeToString,
+            imprest_dot_v1_dot_pricing__service__pb2.ListPriceAssignmentsResponse.FromString,
             options,
             channel_credentials,
             insecure,
