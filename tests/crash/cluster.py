@@ -6,8 +6,9 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -104,6 +105,19 @@ class CrashCluster:
             else:
                 return
 
+    @contextmanager
+    def hung(self) -> Iterator[None]:
+        """All of its processes stand still, as on a disk that does not answer: nobody hears anything from it."""
+        pids = [self.postgres.pid]
+        pids += [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent(pid) == pids[0]]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
     def start_as_standby(self, *, hot: bool) -> Future[None]:
         """Start in recovery, as the copy of a primary that never sends anything: it reads only (`hot`), or nothing.
 
@@ -138,3 +152,12 @@ class CrashCluster:
         """Make the standby a primary."""
         (self._directory / "postgres" / "promote").touch()
         os.kill(self.postgres.pid, signal.SIGUSR1)
+
+
+def _parent(pid: int) -> int | None:
+    """The process that started another one, which may have ended meanwhile."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(stat.rpartition(")")[2].split()[1])

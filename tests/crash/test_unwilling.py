@@ -12,12 +12,15 @@ import pytest
 
 from imprest.v1.account_service_pb2 import AddCreditRequest, GetBalanceRequest
 from imprest_client.errors import details_of
+from imprest_server.core.errors import Unavailable
+from imprest_server.ledger.rules import Outcome
 from tests.conftest import Database
 from tests.crash.checker import check
 from tests.crash.cluster import CrashCluster
 from tests.crash.journal import Journal
 from tests.crash.load import UNIT, Load, Scale, money
 from tests.crash.ports import WirePort
+from tests.support.lanes import Standing, running_lanes
 from tests.support.server import Running, running_server
 
 
@@ -110,3 +113,24 @@ async def test_sessions_that_an_administrator_ends(cluster: CrashCluster, crash_
             await asyncio.to_thread(cluster.end_sessions, crash_database)
             assert not (await load.credit("hot-0", 1)).replayed
         assert not load.journal.doubts
+
+
+async def test_an_engine_stops_while_the_database_hangs(
+    cluster: CrashCluster, crash_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for what may never come: callers are told, and with its old key everything happens once."""
+    monkeypatch.setattr("imprest_server.posting.engine.STOP_S", 0.1)
+    async with running_lanes(crash_database, batch_max=1) as lanes:
+        account = await lanes.open("acme", credit="100")
+        reserves = [lanes.reserve(account, "1") for _ in range(5)]
+        with cluster.hung():
+            calls = [asyncio.create_task(lanes.attempt(reserve)) for reserve in reserves]
+            await asyncio.sleep(0)
+            async with asyncio.timeout(60):
+                await lanes.engines[0].stop()
+                answers = await asyncio.gather(*calls)
+    assert [type(answer) for answer in answers] == [Unavailable] * 5
+    async with running_lanes(crash_database) as lanes:
+        for reserve in reserves:
+            assert isinstance(await lanes.attempt(reserve), Outcome)
+        assert lanes.standing(account) == Standing("100", held="5", receivable="0", open_count=5)

@@ -83,6 +83,11 @@ class Lane:
                 await self._conn.close()
             self._conn = None
 
+    def cut(self) -> None:
+        """Let go of a database that does not answer, without a word to it. Whoever posts has to be cancelled then."""
+        if self._conn is not None:
+            self._conn.pgconn.finish()
+
     async def post(self, requests: Sequence[Request], lock_timeout_ms: int | None = None) -> list[Posted]:
         """Post a batch; a result per request, in order, once that is durable. Never raises.
 
@@ -96,10 +101,10 @@ class Lane:
                 middle = len(requests) // 2
                 if failed.locked_out:
                     lock_timeout_ms = SPLIT_LOCK_TIMEOUT_MS
-                return [
-                    *await self.post(requests[:middle], lock_timeout_ms),
-                    *await self.post(requests[middle:], lock_timeout_ms),
-                ]
+                first = await self.post(requests[:middle], lock_timeout_ms)
+                if any(isinstance(result, Postponed) for result in first):  # which nothing may overtake
+                    return [*first, *[Postponed()] * (len(requests) - middle)]
+                return [*first, *await self.post(requests[middle:], lock_timeout_ms)]
             return [failed.error] * len(requests)
 
     async def _try(self, requests: Sequence[Request], lock_timeout_ms: int | None) -> Sequence[Posted]:
