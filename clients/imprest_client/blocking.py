@@ -7,6 +7,7 @@ parameters, types and documentation, without `await`.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import functools
 import os
 import threading
@@ -40,6 +41,21 @@ class LoopThread:
             return future.result()
         except BaseException:
             future.cancel()
+            raise
+
+    def finish(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """Run a coroutine that must come to its end: an exception here (Ctrl-C) waits for it, and only a second one
+        cancels it."""
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop())
+        try:
+            return future.result()
+        except BaseException:
+            if not future.done():
+                try:
+                    concurrent.futures.wait([future])
+                except BaseException:
+                    future.cancel()
+                    raise
             raise
 
     def do(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -110,18 +126,33 @@ def entering(
         options: dict[str, Any] = kwargs
         if options.get("on_ending") is not None:
             # On the loop it would hold up everything, and could use no blocking client.
-            options["on_ending"] = functools.partial(asyncio.to_thread, options["on_ending"])
+            options["on_ending"] = functools.partial(_in_a_thread, options["on_ending"])
         manager = method(self._inner, *args, **kwargs)
         inner = LOOP.run(manager.__aenter__())
         try:
             yield facade(inner)
         except BaseException as error:
-            if not LOOP.run(manager.__aexit__(type(error), error, error.__traceback__)):
+            if not LOOP.finish(manager.__aexit__(type(error), error, error.__traceback__)):
                 raise
         else:
-            LOOP.run(manager.__aexit__(None, None, None))
+            LOOP.finish(manager.__aexit__(None, None, None))
 
     return enter
+
+
+def _in_a_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[R]:
+    """Call it in a thread of its own: however long it takes, it takes no thread from those who write the spool."""
+    done: concurrent.futures.Future[R] = concurrent.futures.Future()
+    done.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            done.set_result(function(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001  # for whoever awaits it
+            done.set_exception(error)
+
+    threading.Thread(target=work, name="imprest-on-ending", daemon=True).start()
+    return asyncio.wrap_future(done)
 
 
 def iterating(method: Callable[Concatenate[Any, P], AsyncIterator[R]]) -> Callable[Concatenate[Any, P], Iterator[R]]:

@@ -209,7 +209,7 @@ class Call:
         await self._seen_to_its_end(functools.partial(self._free, reason))
 
     async def _seen_to_its_end(self, step: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Take a step that ends the call, after the one that is being taken, if any; a cancellation does not stop it."""
+        """Take a step that ends the call, after the one that is under way; a cancellation does not stop it."""
         while self._settlement is not None and not self._settlement.done():
             await asyncio.wait([self._settlement])
         await asyncio.shield(self._finishing(step))

@@ -25,6 +25,7 @@ from imprest_client.errors import ImprestError
 from imprest_client.money import to_decimal
 from imprest_client.pricing_model import Usage, UsageReport
 from imprest_client.spool import LONGEST_WAIT_S, Spool
+from imprest_client.times import from_time
 from imprest_client.usage_wire import usage_report
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class RecordedCharge:
     currency_code: str
     usage: UsageReport | None
     call_id: str
+    effective_time: datetime | None
+    labels: Labels
     idempotency_key: str
     error: ImprestError | None
 
@@ -81,7 +84,7 @@ class UndeliveredUsage(Exception):
 
 
 class RecorderFull(Exception):
-    """The buffer is full, and there is no spool to take more."""
+    """The buffer is full, and there is no spool to take more, or it cannot be written."""
 
 
 class UsageRecorder:
@@ -108,6 +111,7 @@ class UsageRecorder:
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         """Begin to deliver."""
@@ -120,18 +124,34 @@ class UsageRecorder:
         Raises:
             UndeliveredUsage: the server has not answered in time, or has refused something, and there is no spool.
         """
-        await self.flush(self._exit_timeout_s)
+        cancellation: asyncio.CancelledError | None = None
+        try:
+            await self.flush(self._exit_timeout_s)
+        except asyncio.CancelledError as cancelled:  # there is no time for the server, but for the spool
+            cancellation = cancelled
+        self._is_closed = True
+        keeping = asyncio.create_task(self._keep_the_rest())
+        while not keeping.done():
+            try:
+                await asyncio.wait([keeping])
+            except asyncio.CancelledError as cancelled:
+                cancellation = cancelled
+        undelivered = [*self._refused, *keeping.result()]
+        if undelivered:
+            failure = UndeliveredUsage(undelivered)
+            if kind is None and cancellation is None:
+                raise failure
+            log.error("%s", failure)  # the block's own error goes on
+        if cancellation is not None:
+            raise cancellation
+
+    async def _keep_the_rest(self) -> list[RecordedCharge]:
+        """Stop delivering, and put what is left into the spool; return what that does not take."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
         left = [*self._under_way.values(), *self._buffer]
-        lost = [_recorded(request, None) for request in left if not await self._try_to_keep(request)]
-        undelivered = [*self._refused, *lost]
-        if undelivered:
-            failure = UndeliveredUsage(undelivered)
-            if kind is None:
-                raise failure
-            log.error("%s", failure)  # the block's own error goes on
+        return [_recorded(request, None) for request in left if not await self._try_to_keep(request)]
 
     @property
     def pending_count(self) -> int:
@@ -157,7 +177,8 @@ class UsageRecorder:
         When the buffer is full it goes to the spool's file instead, which takes a few milliseconds.
 
         Raises:
-            RecorderFull: the buffer is full, and there is no spool.
+            RecorderFull: the buffer is full, and there is no spool, or it cannot be written.
+            ValueError: the recorder's block has ended.
         """
         key = key_or_new(idempotency_key)
         return self._take(
@@ -187,12 +208,17 @@ class UsageRecorder:
         )
 
     def _take(self, request: _Request) -> str:
+        if self._is_closed:
+            raise ValueError("the recorder's block has ended: nobody would deliver this")
         if self.pending_count < self._capacity:
             self._buffer.append(request)
             self._idle.clear()
             self._wake.set()
         elif self._spool is not None:
-            self._keep(self._spool, request)
+            try:
+                self._keep(self._spool, request)
+            except sqlite3.Error as error:
+                raise RecorderFull(f"{self._capacity} charges are waiting, and the spool fails: {error}") from error
             self._courier.wake()
         else:
             raise RecorderFull(f"{self._capacity} charges are waiting for the server")
@@ -272,6 +298,8 @@ def _recorded(request: _Request, error: ImprestError | None) -> RecordedCharge:
         currency_code=request.amount.currency_code,
         usage=usage_report(request.usage) if is_usage else None,
         call_id=request.call_id,
+        effective_time=from_time(request.effective_time) if request.HasField("effective_time") else None,
+        labels=dict(request.labels),
         idempotency_key=request.idempotency_key,
         error=error,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -222,11 +223,48 @@ async def test_a_call_on_a_retired_connection_may_finish() -> None:
         patient = asyncio.create_task(connection.call(GET_BALANCE, slow))
         await arrived.wait()
         with pytest.raises(DeadlineExceeded):
-            await connection.call(GET_BALANCE, lost, timeout_s=SOON_S)
+            await connection.call(GET_BALANCE, lost, timeout_s=1.1)
+        assert connection._channels == [None]
         await connection.call(GET_BALANCE, REQUEST)
         assert peers[REQUEST.SerializeToString()] != peers[slow.SerializeToString()]
         answer.set()
         await patient
+
+
+async def test_a_connection_that_answers_others_is_only_slow() -> None:
+    peers: list[str] = []
+
+    async def slow_at_times(request: bytes, context: Context) -> bytes:
+        peers.append(context.peer())
+        if len(peers) in (2, 3):
+            await asyncio.Event().wait()
+        return b""
+
+    async with serving(slow_at_times) as target, Connection(target, connections=1) as connection:
+        await connection.call(GET_BALANCE, REQUEST)
+        for _ in range(2):
+            connection._heard_s = [time.monotonic() + 60]  # or a slow machine would tell
+            with pytest.raises(DeadlineExceeded):
+                await connection.call(GET_BALANCE, REQUEST, timeout_s=0.1)
+        await connection.call(GET_BALANCE, REQUEST)
+    assert len(set(peers)) == 1
+
+
+async def test_whoever_waits_while_the_connection_is_closed_gets_an_error() -> None:
+    """Not a CancelledError: nobody has cancelled it, and what runs for others must not end as if somebody had."""
+    arrived = asyncio.Event()
+
+    async def hang(request: bytes, context: Context) -> bytes:
+        arrived.set()
+        await asyncio.Event().wait()
+        return b""
+
+    async with serving(hang) as target, Connection(target) as connection:
+        calling = asyncio.create_task(connection.call(GET_BALANCE, REQUEST))
+        await arrived.wait()
+        await connection.close()
+        with pytest.raises(Cancelled, match="closed"):
+            await calling
 
 
 async def test_a_request_without_time_is_not_sent() -> None:

@@ -238,6 +238,22 @@ async def test_one_entry_that_fails_does_not_hold_the_others_up(
     assert (await books(admin))[0] == 8
 
 
+async def test_an_entry_that_cannot_even_be_sent_does_not_end_the_delivery(
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool
+) -> None:
+    """As a damaged file may have one."""
+    spool.add("rsv_x", "/method", "k", b"", 3600)
+    spool._connection.execute("UPDATE entries SET request = 'text', not_before_s = 0")
+    reservation_id = await hold(admin)
+    with server.outage():
+        assert await agent.hang_up(reservation_id, 1) is None
+    while spool.count(SpoolState.PENDING) > 1:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert await books(admin) == (9, 0)
+    (entry,) = spool.entries()
+    assert "Error" in entry.error
+
+
 async def test_a_spool_that_cannot_be_written_does_not_stop_a_commit(
     admin: AdminClient, agent: AgentClient, spool: Spool, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,6 +5,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -205,3 +206,46 @@ async def test_nonsense_is_refused_at_once(agent: AgentClient) -> None:
         with pytest.raises(TypeError, match="float"):
             recorder.charge("acme", 0.1)  # type: ignore[arg-type]
         assert recorder.pending_count == 0
+
+
+async def test_a_cancelled_end_keeps_what_is_left(
+    careful: AgentClient, spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    leaving = asyncio.Event()
+    await careful._courier.stop()  # the spool stays as it is
+
+    async def record(agent: AgentClient) -> None:
+        async with agent.recorder(exit_timeout_s=3600) as recorder:
+            for _ in range(40):
+                recorder.charge("acme", "0.1")
+            recorder._task.cancel()  # type: ignore[union-attr]  # nothing is sent any more
+            leaving.set()
+
+    recording = asyncio.create_task(record(careful))
+    await leaving.wait()
+    for _ in range(3):
+        recording.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await recording
+    assert spool.count(SpoolState.PENDING) == 40
+    assert "not delivered" not in caplog.text
+
+
+async def test_after_its_end_it_takes_nothing(agent: AgentClient) -> None:
+    async with agent.recorder() as recorder:
+        pass
+    with pytest.raises(ValueError, match="has ended"):
+        recorder.charge("acme", 1)
+
+
+async def test_a_full_buffer_and_a_broken_spool(server: FakeImprest, careful: AgentClient, spool: Spool) -> None:
+    with server.outage(), pytest.raises(UndeliveredUsage) as told:
+        async with careful.recorder(capacity=1, exit_timeout_s=0) as recorder:
+            recorder.charge("acme", 1, effective_time=datetime(2026, 1, 2, tzinfo=UTC), labels={"team": "a"})
+            spool.close()
+            with pytest.raises(RecorderFull, match="the spool fails"):
+                recorder.charge("acme", 1)
+    (charge,) = told.value.charges
+    assert (charge.effective_time, charge.labels) == (datetime(2026, 1, 2, tzinfo=UTC), {"team": "a"})

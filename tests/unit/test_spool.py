@@ -116,6 +116,23 @@ def test_another_file_is_refused_and_unharmed(path: Path) -> None:
     assert path.read_text().startswith("a diary")
 
 
+def test_the_database_of_another_program_is_refused_and_unharmed(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE diary (day TEXT)")
+    with pytest.raises(SpoolError, match="another program's"):
+        Spool(path)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("diary",)]
+
+
+def test_what_fails_again_and_again_holds_nothing_up(spool: Spool) -> None:
+    for number in "12":
+        spool.postpone(add(spool, number, number), 0, "a fault of the server")
+    add(spool, "3", "3")
+    assert keys(spool.claim(2, 0)) == ["1", "2"]
+    assert keys(spool.claim(1, 0)) == ["3"], "the others have had their turn"
+
+
 def test_a_file_of_a_later_release_is_refused(path: Path) -> None:
     Spool(path).close()
     with sqlite3.connect(path) as connection:

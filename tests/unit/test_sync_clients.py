@@ -1,7 +1,12 @@
 """The blocking clients: the same methods, from code without an event loop, and from several threads."""
 
 import asyncio
+import contextlib
 import inspect
+import signal
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 import imprest_client
@@ -164,3 +170,87 @@ async def test_a_coroutine_may_use_one_in_a_thread(server: FakeImprest, admin: s
     async with imprest_client.AdminClient(server.target) as other:
         mine, theirs = await asyncio.gather(asyncio.to_thread(admin.get_balance, "acme"), other.get_balance("acme"))
     assert mine.wallet == theirs.wallet == 10
+
+
+def test_endings_that_take_long_leave_the_spool_its_threads(
+    server: FakeImprest, admin: sync.AdminClient, controller: sync.CallController, tmp_path: Path
+) -> None:
+    many = 33  # more than asyncio has threads for such things
+    begun, released = threading.Semaphore(0), threading.Event()
+
+    def on_ending(_: Ending) -> None:
+        begun.release()
+        released.wait()
+
+    held = admin.reserve("acme", 1).reservation.reservation_id
+    with (
+        contextlib.ExitStack() as calls,
+        sync.AgentClient(server.target, currency="USD", spool=tmp_path / "s") as agent,
+    ):
+        running = [
+            calls.enter_context(controller.call("acme", "0.2", heartbeat=NEVER, on_ending=on_ending))
+            for _ in range(many)
+        ]
+        admin.freeze_account("acme")
+        for call in running:
+            call.used("0.1")
+        hanging_up = threading.Thread(target=agent.hang_up, args=(held, 1), daemon=True)
+        hanging_up.start()
+        hanging_up.join(30)
+        is_done = not hanging_up.is_alive()
+        released.set()
+        assert is_done
+        for _ in range(many):
+            begun.acquire()
+
+
+PROGRAM = textwrap.dedent("""
+    import signal, sys
+    from datetime import timedelta
+    from imprest_client.sync import CallController
+
+    def tell(number, frame):
+        print("interrupted", flush=True)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, tell)
+    try:
+        with CallController(sys.argv[1], currency="USD") as controller:
+            with controller.call("acme", 2, heartbeat=timedelta(hours=1)) as call:
+                call.used(1)
+    except KeyboardInterrupt:
+        print("charged", call.receipt and call.receipt.charge.charged)
+""")
+
+
+async def test_an_interrupt_while_a_call_is_committed_waits_for_it() -> None:
+    committing, may_go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(FakeImprest):
+        def _handler(self, rpc: str, kind: Any) -> Any:
+            handler = super()._handler(rpc, kind)
+
+            async def slow(raw: bytes, context: Any) -> Any:
+                if rpc == "Commit":
+                    committing.set()
+                    await may_go_on.wait()
+                return await handler.unary_unary(raw, context)  # type: ignore[misc]
+
+            return grpc.unary_unary_rpc_method_handler(slow)
+
+    async with Slow() as server, imprest_client.AdminClient(server.target, currency="USD") as admin:
+        await admin.create_account("acme")
+        await admin.add_credit("acme", 10)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", PROGRAM, server.target), stdout=subprocess.PIPE
+        )
+        await committing.wait()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"interrupted\n"
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), 0.5)  # it must not end now
+        may_go_on.set()
+        assert await process.stdout.read() == b"charged 1\n"
+        await process.wait()
+        assert (await admin.get_balance("acme")).wallet == 9
