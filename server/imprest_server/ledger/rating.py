@@ -7,7 +7,6 @@ and that some prices count what an account has used earlier in the calendar mont
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple, Protocol
@@ -15,6 +14,7 @@ from uuid import UUID
 
 from imprest_server.core.ids import AccountId, ReservationId, TenantId
 from imprest_server.core.usage import RatedLine, UsageReport
+from imprest_server.core.values import named_value, value
 from imprest_server.ledger.model import Account
 
 
@@ -39,7 +39,7 @@ class Count(NamedTuple):
     quantity: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Basis:
     """By which prices usage is rated: those known at `epoch` (None: known now) and in force at `price_time`.
 
@@ -53,7 +53,7 @@ class Basis:
     else_time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PricedLine:
     """A usage line with its price and cost, and what it adds to the month's counts."""
 
@@ -61,7 +61,7 @@ class PricedLine:
     counts: tuple[Count, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Priced:
     """Usage with its price: `price` and `cost` are the sums of the lines in nanos, `epoch` is that of the prices."""
 
@@ -97,7 +97,7 @@ class Rating(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LineAmounts:
     """What a posted usage line costs now, in nanos, and by which versions: as posted, or as re-rated for the
     `number`th time."""
@@ -111,7 +111,7 @@ class LineAmounts:
     cost_version: UUID | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class ReratedLine:
     """A usage line of the transaction `captured_seq` at another price than `before`. Never changed.
 
@@ -128,7 +128,7 @@ class ReratedLine:
     create_time: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class RecordedLine:
     """A usage line as it was posted, with what it was priced at. Never changed.
 

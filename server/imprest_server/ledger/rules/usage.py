@@ -7,13 +7,14 @@ capture adds is recorded, counted in the month, and found again under its line's
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from imprest_server.core.errors import UsageLineReused
 from imprest_server.core.ids import TransactionId, format_reservation_id, format_transaction_id
 from imprest_server.core.usage import RatedLine, UsageLine, UsageReport
+from imprest_server.core.values import named_value
 from imprest_server.ledger.model import Account, Capture, ChargeBreakdown, Reservation, Transaction
 from imprest_server.ledger.operations import Charge, ChargeSubscription, Commit, Extend, Operation, RecordUsage, Reserve
 from imprest_server.ledger.rating import Basis, CounterKey, Priced, PricedLine, Rating, RecordedLine
@@ -22,7 +23,7 @@ from imprest_server.ledger.working_set import Ledger
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Captured:
     """What a capture adds: price and cost in nanos, all its lines as answered, and those that are new."""
 

@@ -22,6 +22,7 @@ from decimal import Decimal
 from typing import Generic, TypeVar
 
 from imprest_server.core.ids import AccountId, TenantId
+from imprest_server.core.values import value
 from imprest_server.pricing.model import (
     Assignment,
     BookSide,
@@ -38,7 +39,7 @@ T = TypeVar("T")
 ONE = Decimal(1)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Payer:
     """The account that is priced, as far as prices care."""
 
@@ -63,7 +64,7 @@ class InForce:
     rate: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Chains:
     """The versions that price one payer at one instant, first choice first. Hashable and cheap to compare.
 
