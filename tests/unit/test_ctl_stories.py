@@ -280,7 +280,7 @@ def test_what_transactions_charge_by_themselves() -> None:
 def test_corrections_count_in_what_remains() -> None:
     story = told(
         hold(captured="4"),
-        transaction("COMMIT", "WALLET REVENUE 4", at=1),
+        transaction("COMMIT", "WALLET REVENUE 4"),
         transaction("RERATE", "WALLET REVENUE 1", at=4, reason="price list"),
         transaction("TRUE_UP", "PROVIDER_COST PROVIDER_PAYABLE 1", at=5, reason="invoice"),
         transaction("REFUND", "REFUNDS WALLET 2", at=6),
