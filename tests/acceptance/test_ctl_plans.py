@@ -217,3 +217,17 @@ async def test_assignments(ctl: Ctl) -> None:
 async def test_what_makes_no_sense_is_not_asked(arguments: tuple[str, ...]) -> None:
     done = await Ctl("127.0.0.1:1")(*arguments, "--json")
     assert (done.status, done.error["reason"]) == (2, "USAGE")
+
+
+async def test_a_mistyped_currency_opens_nothing(ctl: Ctl) -> None:
+    commands = [
+        ("accounts", "create", "typo", "--currency", "UDS"),
+        ("prices", "create", "typo", "--side", "sale", "--currency", "UDS"),
+        ("prices", "rate", "cost", "UDS", "1"),
+        ("budgets", "set", "typo", "5UDS", "--period", "day"),
+    ]
+    for command in commands:
+        done = await ctl(*command, "--json")
+        assert (done.status, done.error["reason"]) == (2, "INVALID_ARGUMENT"), command
+        assert "is no currency of ISO 4217" in done.error["message"]
+    assert (await ctl("accounts", "show", "typo")).status == 3
