@@ -34,7 +34,7 @@ class DeliveryState(StrEnum):
 class Channel:
     """Where alerts are delivered to. `url` is empty for SLACK, whose URL is a secret, and for EMAIL.
 
-    It gets alerts of `min_level` and above (None: all), of `kinds` (none: all) and of `account_id` (empty: all).
+    It gets alerts of `min_level` and above, of `kinds` (none: all) and of `account_id` (empty: all).
     """
 
     channel_id: str
@@ -42,7 +42,7 @@ class Channel:
     display_name: str
     url: str
     recipients: tuple[str, ...]
-    min_level: AlertLevel | None
+    min_level: AlertLevel
     kinds: tuple[AlertKind, ...]
     account_id: str
     disabled: bool

@@ -63,9 +63,7 @@ def channel(message: alert_channel_pb2.AlertChannel) -> model.Channel:
         display_name=message.display_name,
         url=message.url,
         recipients=tuple(message.recipients),
-        min_level=(
-            member(AlertLevel, budget_pb2.AlertLevel, "ALERT_LEVEL_", message.min_level) if message.min_level else None
-        ),
+        min_level=member(AlertLevel, budget_pb2.AlertLevel, "ALERT_LEVEL_", message.min_level),
         kinds=tuple(member(AlertKind, budget_pb2.AlertKind, "ALERT_KIND_", kind) for kind in message.kinds),
         account_id=message.account_id,
         disabled=message.disabled,

@@ -104,6 +104,36 @@ async def test_publishing_shows_the_differences_first(ctl: Ctl, tmp_path: Path) 
     assert "version 2 is in force" in shown.output
 
 
+async def test_what_would_only_hold_in_the_past_is_refused(priced: Ctl) -> None:
+    """A newer version is in force: prices of now would not change, and nobody would notice."""
+    dearer = "meter,unit_price\ntelephony.did_months,3\n"
+    publish = ("prices", "publish", "retail", "-", "--effective", "yesterday")
+    dry = await priced(*publish, "--dry-run", stdin=dearer)
+    assert dry.status == 0
+    assert "Prices of now do not change: since " in dry.output
+    refused = await priced(*publish, "--yes", "--json", stdin=dearer)
+    assert (refused.status, refused.error["reason"]) == (1, "ONLY_PAST")
+    assert "since then version 1 is in force" in refused.error["message"]
+    assert (await priced.ok("prices", "show", "retail", "--json")).json["latest"]["number"] == 1
+    meant = await priced(*publish, "--past", "--yes", "--json", stdin=dearer)
+    assert (meant.json["version"]["number"], meant.json["followed_by"]["number"]) == (2, 1)
+    assert (await priced.ok("prices", "show", "retail", "--json")).json["current"]["number"] == 1
+
+
+async def test_what_a_later_version_takes_back_is_told(priced: Ctl) -> None:
+    first, second = ("meter,unit_price\ntelephony.did_months,3\n", "meter,unit_price\nwhatsapp.session_messages,1\n")
+    scheduled = await priced("prices", "publish", "retail", "-", "--effective", "tomorrow", "--yes", stdin=first)
+    assert "takes over" not in scheduled.output
+    now = await priced("prices", "publish", "retail", "-", "--yes", stdin=second)
+    assert now.status == 0
+    assert "then version 2 takes over, which is published already and knows nothing of this" in now.output
+    override = ("prices", "override", "acme", "stt.seconds", "--yes", "--unit-price")
+    await priced.ok(*override, "1", "--effective", "tomorrow")
+    assert "then version 1 takes over" in (await priced.ok(*override, "2")).output
+    nothing = await priced.ok(*override, "3", "--effective", "tomorrow", "--json")
+    assert nothing.json["followed_by"] is None
+
+
 async def test_what_is_listed_as_csv_can_be_published(priced: Ctl, tmp_path: Path) -> None:
     for book in ("cost", "retail"):
         listed = await priced.ok("prices", "list", book, "--csv")

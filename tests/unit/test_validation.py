@@ -192,9 +192,13 @@ def test_a_refund_has_one_target() -> None:
         good(kind, reservation_id=None, transaction_id=TRANSACTION)
 
 
-@pytest.mark.parametrize("code", ["", "usd", "EURO", "U$D"])
+@pytest.mark.parametrize("code", ["", "usd", "EURO", "U$D", "UDS"])
 def test_the_currency_of_a_new_account(code: str) -> None:
     bad(ops.CreateAccount, "account.currency_code", currency_code=code)
+
+
+def test_an_account_in_a_currency_that_is_no_more_goes_on() -> None:
+    good(ops.AddCredit, amount=Money("HRK", 1))
 
 
 @pytest.mark.parametrize("cls", with_field("settings"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from imprest_client.budget_model import AlertLevel
 from imprest_client.channel_model import (
     Channel,
     ChannelReceipt,
@@ -28,11 +29,11 @@ def receiver_text(channel: Channel) -> str:
 def filter_text(channel: Channel) -> str:
     """Which alerts it gets, as people say it."""
     words = [", ".join(kind.lower().replace("_", "-") for kind in channel.kinds)] if channel.kinds else []
-    if channel.min_level:
+    if channel.min_level is not AlertLevel.INFO:  # the lowest
         words.append(f"{channel.min_level.lower()} and above")
     if channel.account_id:
         words.append(f"of {channel.account_id}")
-    return " ".join(words) or "all"
+    return "; ".join(words) or "all"
 
 
 CHANNEL: Final = Row[Channel](

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
+from imprest_server.core.currencies import currency_problem
 from imprest_server.core.errors import InvalidArgument
 from imprest_server.core.money import Money
 from imprest_server.core.usage import UsageReport
@@ -133,7 +134,8 @@ def _check_settings(settings: AccountSettings) -> None:
 def _create_account(op: ops.CreateAccount) -> None:
     if op.account_id is not None:
         check_account_id(op.account_id, "account.account_id")
-    _check_currency(op.currency_code, "account.currency_code")
+    if problem := currency_problem(op.currency_code):
+        raise InvalidArgument(field="account.currency_code", problem=problem)
     if op.parent_account_id is not None:
         check_account_id(op.parent_account_id, "account.parent_account_id")
     _check_settings(op.settings)
