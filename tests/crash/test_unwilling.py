@@ -13,6 +13,7 @@ import pytest
 from imprest.v1.account_service_pb2 import AddCreditRequest, GetBalanceRequest
 from imprest_client.errors import details_of
 from imprest_server.core.errors import Unavailable
+from imprest_server.db.data_dir import SUPERUSER
 from imprest_server.ledger.rules import Outcome
 from tests.conftest import Database
 from tests.crash.checker import check
@@ -134,3 +135,26 @@ async def test_an_engine_stops_while_the_database_hangs(
         for reserve in reserves:
             assert isinstance(await lanes.attempt(reserve), Outcome)
         assert lanes.standing(account) == Standing("100", held="5", receivable="0", open_count=5)
+
+
+async def test_a_commit_that_is_not_replicated_is_not_answered(cluster: CrashCluster, crash_database: Database) -> None:
+    """Whoever cancels a COMMIT that waits for its standby gets a warning and success: a failover may still lose it."""
+    reload = "SELECT pg_reload_conf()"
+    waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = %s"
+    async with running_lanes(crash_database) as lanes:
+        account = await lanes.open("acme", credit="10")
+        with psycopg.connect(cluster.postgres.dsn(SUPERUSER, SUPERUSER), autocommit=True) as admin:
+            try:
+                await asyncio.to_thread(cluster.admin, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", reload)
+                call = asyncio.create_task(lanes.post(lanes.reserve(account, "1")))
+                for _ in range(2):  # the batch again waits for the standby again
+                    while not (found := admin.execute(waiting, [crash_database.name]).fetchall()):
+                        assert not call.done(), "answered without a standby"
+                        await asyncio.sleep(0.01)
+                    assert admin.execute("SELECT pg_cancel_backend(%s)", found[0]).fetchone() == (True,)
+                    while admin.execute(waiting, [crash_database.name]).fetchall() == found:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+            finally:
+                await asyncio.to_thread(cluster.admin, "ALTER SYSTEM RESET synchronous_standby_names", reload)
+            assert (await call).replayed
+        assert lanes.standing(account).held == "1"

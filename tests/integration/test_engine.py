@@ -84,6 +84,27 @@ async def test_a_book_that_cannot_be_locked_stands_alone(database: Database) -> 
         assert lanes.standing(taken).held == "0"
 
 
+async def test_the_search_for_culprits_ends(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many of them, or a database that is slow for everybody, others would wait for each part."""
+    monkeypatch.setattr("imprest_server.posting.lane.SPLIT_S", 0)
+
+    async def connect() -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        return await connect_engine(database.app_dsn, statement_timeout_ms=5_000, lock_timeout_ms=50)
+
+    engine = Engine(connect, Terms(), batch_max=250, queue_max=100)
+    async with running_lanes(database) as lanes:
+        free, taken = await lanes.open("free", credit="10"), await lanes.open("taken", credit="10")
+        await engine.start()
+        with psycopg.connect(database.owner_dsn) as blocker:
+            blocker.execute("SELECT 1 FROM books WHERE account_id = 'taken' FOR UPDATE")
+            operations = [lanes.reserve(account, "1") for account in (free, taken, free)]
+            results = await asyncio.gather(*map(engine.submit, operations), return_exceptions=True)
+        assert [type(result) for result in results] == [Conflict] * 3
+        assert isinstance(await engine.submit(operations[0]), Outcome)
+        await engine.stop()
+        assert lanes.standing(free).held == "1"
+
+
 async def test_a_killed_connection_is_replaced(database: Database, pg_cluster: EmbeddedPostgres) -> None:
     async with running_lanes(database) as lanes:
         account = await lanes.open("acme", credit="10")
@@ -117,6 +138,33 @@ async def test_without_a_database_callers_are_told_and_the_engine_recovers(
         reachable = True
         await engine.submit(lanes.reserve(account, "1"))
         assert lanes.standing(account).held == "1"
+    await engine.stop()
+
+
+async def test_while_the_database_is_known_to_be_away_nobody_waits_for_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch is tried again for a while; with the following ones the engine only looks whether it is back."""
+    monkeypatch.setattr("imprest_server.posting.lane.MAX_RETRIES", 2)
+    tries = 0
+    reachable = True
+
+    async def connect() -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        nonlocal tries
+        tries += 1
+        if not reachable:
+            raise psycopg.OperationalError("no route")
+        return await connect_engine(database.app_dsn, statement_timeout_ms=5_000, lock_timeout_ms=5_000)
+
+    engine = Engine(connect, Terms(), batch_max=250, queue_max=100)
+    await engine.start()
+    async with running_lanes(database) as lanes:
+        account = await lanes.open("acme", credit="10")
+        for reachable, allowed in ((False, 3), (False, 1), (False, 1), (True, 1), (False, 3)):
+            await engine._lane.close()
+            tries = 0
+            answer = (await asyncio.gather(engine.submit(lanes.reserve(account, "1")), return_exceptions=True))[0]
+            assert (type(answer), tries) == (Outcome if reachable else Unavailable, allowed)
     await engine.stop()
 
 

@@ -41,6 +41,8 @@ MAX_RETRIES = 5
 #: After how many seconds no further try is begun: callers wait for it.
 RETRY_S = 5.0
 
+#: After how many seconds the parts of a batch that failed are not tried any further: the next batches wait for it.
+SPLIT_S = 15.0
 #: How long the parts of a batch that waited too long for a lock wait for theirs, so that the culprit is found soon.
 SPLIT_LOCK_TIMEOUT_MS = 100
 
@@ -71,10 +73,15 @@ class Lane:
         self._terms = terms
         self._stats = stats
         self._conn: Connection | None = None
+        self._unreplicated = False
+        #: Whether the last batch was given up without a connection: then there is no use in making the next ones wait.
+        self._is_down = False
 
     async def open(self) -> None:
         """Connect. Raises psycopg.OperationalError when the database cannot be reached."""
         self._conn = await self._connect()
+        self._unreplicated = False
+        self._conn.add_notice_handler(self._notice)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -88,29 +95,43 @@ class Lane:
         if self._conn is not None:
             self._conn.pgconn.finish()
 
-    async def post(self, requests: Sequence[Request], lock_timeout_ms: int | None = None) -> list[Posted]:
-        """Post a batch; a result per request, in order, once that is durable. Never raises.
+    async def post(self, requests: Sequence[Request]) -> list[Posted]:
+        """Post a batch; a result per request, in order, once that is durable. Never raises."""
+        try:
+            return list(await self._try(requests, None))
+        except _Failed as failed:
+            return await self._post_parts(requests, failed, None, time.monotonic() + SPLIT_S)
+
+    async def _post_parts(
+        self, requests: Sequence[Request], failed: _Failed, lock_timeout_ms: int | None, end: float
+    ) -> list[Posted]:
+        """Post both halves of a batch that failed, until `end`. What is not tried any more, has failed like the whole.
 
         `lock_timeout_ms`: how long to wait for locks, when not as long as the connection does.
         """
-        try:
-            return list(await self._try(requests, lock_timeout_ms))
-        except _Failed as failed:
-            if failed.splittable and len(requests) > 1:
-                self._stats.splits += 1
-                middle = len(requests) // 2
-                if failed.locked_out:
-                    lock_timeout_ms = SPLIT_LOCK_TIMEOUT_MS
-                first = await self.post(requests[:middle], lock_timeout_ms)
-                if any(isinstance(result, Postponed) for result in first):  # which nothing may overtake
-                    return [*first, *[Postponed()] * (len(requests) - middle)]
-                return [*first, *await self.post(requests[middle:], lock_timeout_ms)]
+        if not failed.splittable or len(requests) == 1 or time.monotonic() >= end:
             return [failed.error] * len(requests)
+        self._stats.splits += 1
+        middle = len(requests) // 2
+        if failed.locked_out:
+            lock_timeout_ms = SPLIT_LOCK_TIMEOUT_MS
+        results: list[Posted] = []
+        for part in (requests[:middle], requests[middle:]):
+            if any(isinstance(result, Postponed) for result in results):  # which nothing may overtake
+                results += [Postponed()] * len(part)
+            elif time.monotonic() >= end:
+                results += [failed.error] * len(part)
+            else:
+                try:
+                    results += await self._try(part, lock_timeout_ms)
+                except _Failed as again:
+                    results += await self._post_parts(part, again, lock_timeout_ms, end)
+        return results
 
     async def _try(self, requests: Sequence[Request], lock_timeout_ms: int | None) -> Sequence[Posted]:
         failed = _Failed(Conflict(), splittable=True)
         give_up = time.monotonic() + RETRY_S
-        for attempt in range(MAX_RETRIES + 1):
+        for attempt in range(1 if self._is_down else MAX_RETRIES + 1):
             if attempt:
                 self._stats.retries += 1
                 await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))
@@ -132,7 +153,10 @@ class Lane:
                         self._stats,
                         lock_timeout_ms=lock_timeout_ms,
                     )
+                if self._unreplicated:
+                    raise psycopg.OperationalError("the commit may not have been replicated")
                 posted = True
+                self._is_down = False
                 return results
             except _CONFLICTS as conflict:
                 failed = _Failed(Conflict(), splittable=True)
@@ -157,7 +181,14 @@ class Lane:
                     # Never go on with it: after a pipeline that failed, driver and server may disagree about which
                     # statements are prepared. The server rolls back what is left behind.
                     await self.close()
+        self._is_down = not failed.splittable
         raise failed
+
+    def _notice(self, notice: psycopg.errors.Diagnostic) -> None:
+        """Listen for a COMMIT that somebody has cancelled while it waited for the standby: Postgres says that it has
+        succeeded, and warns that a failover may lose it. The same batch again, with its keys, waits for both."""
+        if notice.source_function == "SyncRepWaitForLSN":
+            self._unreplicated = True
 
 
 @contextlib.contextmanager
