@@ -225,6 +225,7 @@ def test_the_gate_holds_under_uvloop() -> None:
         ("Sun, 15 Mar 2099 12:00:00 GMT", 4 * 3600),
         ("Sun, 15 Mar 99999 12:00:00 GMT", None),
         ("Sun, 15 Mar 2026 12:00:00 +999999", None),
+        ("Sun, 15 Mar 2026 12:00:00 +99999999999999999999", None),
     ],
 )
 def test_retry_after_in_all_its_forms(text: str, seconds: int | None) -> None:

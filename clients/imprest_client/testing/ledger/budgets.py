@@ -124,7 +124,7 @@ class Budgets:
         for budget in self._limiting(account, labels, metered=metered, now=now):
             lines = [budget.limit * percent // 100 for percent, action in budget.thresholds if action == "BLOCK"]
             counted = self.spent(tenant, budget, now) + self.held(tenant, budget)
-            if lines and more[budget.budget_id] > max(0, min(lines) - counted):
+            if lines and more[budget.budget_id] > min(lines) - counted:
                 raise Denied("BUDGET_EXCEEDED")
 
     def note(self, tenant: "Tenant", now: int, happened: Sequence[str] = ()) -> None:
