@@ -10,6 +10,7 @@ The same clients without `await` are in `imprest_client.sync`, the exceptions in
 from imprest_client.admin import KEEP, AdminClient
 from imprest_client.agent import AgentClient
 from imprest_client.alerts import AlertStream
+from imprest_client.batch import Batch, Operation
 from imprest_client.budgets import BudgetClient
 from imprest_client.call import Call, Ending
 from imprest_client.client import Amount, LedgerClient
@@ -29,6 +30,7 @@ __all__ = [
     "AgentClient",
     "AlertStream",
     "Amount",
+    "Batch",
     "BudgetClient",
     "Call",
     "CallController",
@@ -37,6 +39,7 @@ __all__ = [
     "Ending",
     "ImprestError",
     "LedgerClient",
+    "Operation",
     "PricingClient",
     "RecorderFull",
     "RetryPolicy",

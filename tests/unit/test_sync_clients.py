@@ -56,6 +56,7 @@ def controller(server: FakeImprest, admin: sync.AdminClient) -> Iterator[sync.Ca
         (sync.AdminClient, imprest_client.AdminClient),
         (sync.BudgetClient, imprest_client.BudgetClient),
         (sync.PricingClient, imprest_client.PricingClient),
+        (sync.Batch, imprest_client.Batch),
         (sync.AlertStream, imprest_client.AlertStream),
         (sync.CallController, imprest_client.CallController),
         (sync.AgentClient, imprest_client.AgentClient),
