@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
-from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from google.protobuf.message import Message
 
 from imprest_client.admin import AdminClient
-from imprest_client.bulk import execute, is_batchable
+from imprest_client.bulk import execute, is_batchable, pieces
 from imprest_client.client import LedgerClient
 from imprest_client.connection import Connection, Method, Reply
 from imprest_client.errors import ImprestError, Retryable
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-#: How many operations are sent at once. The server takes 1000; it works so many off in one piece.
-SIZE: Final = 250
-#: How many bytes of them, about. The server takes 8 MiB.
-SIZE_BYTES: Final = 4 * 1024 * 1024
 
 
 class Operation(Generic[R]):
@@ -93,19 +88,6 @@ class _Collector(Connection):
         return reply
 
 
-def _pieces(operations: Sequence[Operation[Any]]) -> Iterator[list[Operation[Any]]]:
-    piece, room = list[Operation[Any]](), SIZE_BYTES
-    for operation in operations:
-        size = operation.request.ByteSize()
-        if piece and (len(piece) == SIZE or size > room):
-            yield piece
-            piece, room = [], SIZE_BYTES
-        piece.append(operation)
-        room -= size
-    if piece:
-        yield piece
-
-
 def _collecting(
     method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Any, P], Operation[R]]:
@@ -176,7 +158,7 @@ class Batch(Operations):
         executing again sends only that, with the same keys.
         """
         waiting = [operation for operation in self.operations if not operation.is_decided]
-        for piece in _pieces(waiting):
+        for piece in pieces(waiting, lambda operation: operation.request):
             outcomes = await execute(
                 self._sender._connection, [operation.request for operation in piece], timeout_s=self._sender._timeout_s
             )

@@ -6,8 +6,8 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 from google.protobuf.message import Message
 
@@ -22,6 +22,28 @@ _FIELDS: Final = {
     if field.message_type is not None
 }
 """The field of a batch for each kind of request that may be in one."""
+
+
+#: How many requests are sent at once. The server takes 1000; it works so many off in one piece.
+SIZE: Final = 250
+#: How many bytes of them, about. The server takes 8 MiB.
+_SIZE_BYTES: Final = 4 * 1024 * 1024
+
+T = TypeVar("T")
+
+
+def pieces(items: Iterable[T], request_of: Callable[[T], Message]) -> Iterator[list[T]]:
+    """The items in lists whose requests can be sent at once."""
+    piece, room = list[T](), _SIZE_BYTES
+    for item in items:
+        size = request_of(item).ByteSize()
+        if piece and (len(piece) == SIZE or size > room):
+            yield piece
+            piece, room = [], _SIZE_BYTES
+        piece.append(item)
+        room -= size
+    if piece:
+        yield piece
 
 
 def is_batchable(request: Message) -> bool:
