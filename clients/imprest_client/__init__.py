@@ -10,6 +10,7 @@ The same clients without `await` are in `imprest_client.sync`, the exceptions in
 from imprest_client.admin import KEEP, AdminClient
 from imprest_client.agent import AgentClient
 from imprest_client.alerts import AlertStream
+from imprest_client.batch import Batch, Operation
 from imprest_client.budgets import BudgetClient
 from imprest_client.call import Call, Ending
 from imprest_client.channels import ChannelClient
@@ -30,6 +31,7 @@ __all__ = [
     "AgentClient",
     "AlertStream",
     "Amount",
+    "Batch",
     "BudgetClient",
     "Call",
     "CallController",
@@ -39,6 +41,7 @@ __all__ = [
     "Ending",
     "ImprestError",
     "LedgerClient",
+    "Operation",
     "PricingClient",
     "RecorderFull",
     "RetryPolicy",

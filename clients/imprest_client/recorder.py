@@ -17,6 +17,7 @@ from typing import Final, Self, TypeAlias
 from imprest.v1.ledger_service_pb2 import ChargeRequest, ChargeResponse
 from imprest.v1.usage_service_pb2 import RecordUsageRequest, RecordUsageResponse
 from imprest_client import wire
+from imprest_client.bulk import SIZE, execute, pieces
 from imprest_client.client import Amount, Labels, key_or_new
 from imprest_client.connection import Method
 from imprest_client.courier import DIRECT_S, VERDICTS
@@ -32,8 +33,8 @@ log = logging.getLogger(__name__)
 
 CAPACITY: Final = 10_000
 EXIT_TIMEOUT_S: Final = 10.0
-#: How many charges are under way at the same time.
-_WIDTH: Final = 16
+#: How many charges are sent one by one, at the same time; more go together.
+_FEW: Final = 16
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 
@@ -240,9 +241,13 @@ class UsageRecorder:
                 self._idle.set()
                 await self._wake.wait()
             self._wake.clear()
-            requests = [self._buffer.popleft() for _ in range(min(_WIDTH, len(self._buffer)))]
+            requests = [self._buffer.popleft() for _ in range(min(SIZE, len(self._buffer)))]
             self._under_way = {id(request): request for request in requests}
-            await asyncio.gather(*(self._send(request) for request in requests))
+            if len(requests) > _FEW:
+                for piece in pieces(requests, lambda request: request):
+                    await self._send_together(piece)
+            else:
+                await asyncio.gather(*(self._send(request) for request in requests))
             unanswered = list(self._under_way.values())
             self._under_way = {}
             self._buffer.extendleft(reversed(unanswered))
@@ -253,14 +258,29 @@ class UsageRecorder:
                 pause_s = _FIRST_PAUSE_S
 
     async def _send(self, request: _Request) -> None:
-        """Send a charge. It stays under way if it has to be sent again."""
         try:
-            await self._connection.call(_method(request), request, timeout_s=min(DIRECT_S, self._connection.timeout_s))
-        except VERDICTS as error:
+            await self._connection.call(_method(request), request, timeout_s=self._timeout_s)
+        except ImprestError as error:
+            await self._note(request, error)
+        else:
+            await self._note(request, None)
+
+    async def _send_together(self, requests: Sequence[_Request]) -> None:
+        outcomes = await execute(self._connection, requests, timeout_s=self._timeout_s)
+        for request, outcome in zip(requests, outcomes, strict=True):
+            await self._note(request, outcome if isinstance(outcome, ImprestError) else None)
+
+    @property
+    def _timeout_s(self) -> float:
+        return min(DIRECT_S, self._connection.timeout_s)
+
+    async def _note(self, request: _Request, error: ImprestError | None) -> None:
+        """What became of a charge. It stays under way if it has to be sent again."""
+        if isinstance(error, VERDICTS):
             log.error("refused: charge %s of account %s (%s)", request.idempotency_key, request.account_id, error)
             if not await self._try_to_keep(request, error):
                 self._refused.append(_recorded(request, error))
-        except ImprestError as error:
+        elif error is not None:
             if not await self._try_to_keep(request):
                 return
             log.warning("kept in the spool: a charge of account %s (%s)", request.account_id, error)

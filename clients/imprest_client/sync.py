@@ -26,6 +26,8 @@ import imprest_client.durable as aio_durable
 import imprest_client.metering as aio_metering
 import imprest_client.pricing as aio_pricing
 import imprest_client.recorder as aio_recorder
+from imprest_client.batch import Batch as AioBatch
+from imprest_client.batch import Operations
 from imprest_client.blocking import LOOP, Facade, blocking, doing, entering, iterating
 from imprest_client.budget_model import Alert, AlertKind, AlertLevel
 from imprest_client.call import Ending
@@ -111,6 +113,18 @@ class AdminClient(LedgerClient):
         if as_of is None:
             return LOOP.run(self._inner.get_balance(account_id))
         return LOOP.run(self._inner.get_balance(account_id, as_of=as_of))
+
+
+class Batch(Operations):
+    """`imprest_client.Batch`, blocking: only `execute` waits for the server. For one thread at a time."""
+
+    def __init__(self, client: LedgerClient) -> None:
+        """Begin a batch that is sent over the client's connection, in its currency."""
+        super().__init__(client._inner._currency)
+        self._inner = AioBatch(client._inner)
+        self._inner.operations = self.operations
+
+    execute = blocking(AioBatch.execute)
 
 
 class PricingClient(LedgerClient):

@@ -61,6 +61,7 @@ COMMIT: Final = _ledger_rpc("Commit", ledger_service_pb2.CommitResponse)
 VOID: Final = _ledger_rpc("Void", ledger_service_pb2.VoidResponse)
 CHARGE: Final = _ledger_rpc("Charge", ledger_service_pb2.ChargeResponse)
 REFUND: Final = _ledger_rpc("Refund", ledger_service_pb2.RefundResponse)
+BATCH_EXECUTE: Final = _ledger_rpc("BatchExecute", ledger_service_pb2.BatchExecuteResponse)
 GET_RESERVATION: Final = _ledger_rpc("GetReservation", ledger_service_pb2.GetReservationResponse)
 LIST_RESERVATIONS: Final = _ledger_rpc("ListReservations", ledger_service_pb2.ListReservationsResponse)
 

@@ -29,4 +29,4 @@ async def _compare(case: Case) -> None:
             for b in oracle.tenant.budgets.budgets
         ]
         assert expected == [rules.standing(budget) for budget in rules.budgets], step
-        assert oracle.tenant.budgets.alerts == [told(alert) for alert in rules.alerts], step
+        assert [str(alert) for alert in oracle.tenant.budgets.alerts] == [told(alert) for alert in rules.alerts], step

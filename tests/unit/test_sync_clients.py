@@ -58,6 +58,7 @@ def controller(server: FakeImprest, admin: sync.AdminClient) -> Iterator[sync.Ca
         (sync.BudgetClient, imprest_client.BudgetClient),
         (sync.ChannelClient, imprest_client.ChannelClient),
         (sync.PricingClient, imprest_client.PricingClient),
+        (sync.Batch, imprest_client.Batch),
         (sync.AlertStream, imprest_client.AlertStream),
         (sync.CallController, imprest_client.CallController),
         (sync.AgentClient, imprest_client.AgentClient),

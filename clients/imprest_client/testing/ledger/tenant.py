@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
+from imprest_client.testing.ledger.alerts import expired, happened, owed
 from imprest_client.testing.ledger.book import expire_due
-from imprest_client.testing.ledger.budgets import Budgets, debts, happened, owed
+from imprest_client.testing.ledger.budgets import Budgets
 from imprest_client.testing.ledger.model import (
     Account,
     Charge,
@@ -17,6 +18,7 @@ from imprest_client.testing.ledger.model import (
     Denied,
     Line,
     Outcome,
+    Parts,
     Rated,
     Request,
     Reservation,
@@ -24,7 +26,7 @@ from imprest_client.testing.ledger.model import (
     Usage,
 )
 from imprest_client.testing.ledger.money import MONEY_MAX_NANOS, MONEY_MIN_NANOS
-from imprest_client.testing.ledger.usage import Prices, named, rate, total, total_cost
+from imprest_client.testing.ledger.usage import Prices, named, parts_of, rate, total, total_cost
 from imprest_client.testing.ledger.validation import (
     AMOUNT_FIELDS,
     READS,
@@ -110,16 +112,13 @@ class Tenant:
 
     def expire_all(self, now: int) -> None:
         """Ends all due holds, so that what follows sees every book as it is at `now`."""
-        before = owed(self)
+        before = owed(self.accounts.values())
 
-        def note(charge: Charge) -> None:
+        def note(hold: Reservation, charge: Charge) -> None:
             nonlocal before
-            told = debts(before, self)
-            told += [f"RESERVATION_EXPIRED {charge.charged}"] if charge.charged else []
-            beyond = charge.charged + charge.absorbed - charge.from_hold
-            told += [f"OVERRUN {beyond}"] if beyond else []
+            told = expired(before, self.accounts[hold.account_id], hold, charge, now)
             self.budgets.note(self, now, told)
-            before = owed(self)
+            before = owed(self.accounts.values())
 
         for account in self.accounts.values():
             expire_due(account, now, note)
@@ -129,7 +128,7 @@ class Tenant:
         known = set(self.accounts)
         before = {key: self.accounts[key].copy() for key in touched}
         memory = set(self.references), dict(self.refunded), dict(self.returned), list(self.allocations)
-        owed_before = owed(self)
+        owed_before = owed(self.accounts.values())
         costs = dict(self.cost_reversed), dict(self.cost_returned), dict(self.lines)
         try:
             validate_times(request, now)
@@ -141,7 +140,10 @@ class Tenant:
             self.cost_reversed, self.cost_returned, self.lines = costs
             return Outcome(denied=denial.reason, values=denial.values)
         if request["op"] not in READS:
-            self.budgets.note(self, now, happened(request["op"], owed_before, self, outcome))
+            ids = dict.fromkeys([*touched, outcome.account_id or "", outcome.to_account_id or ""])
+            changed = [self.accounts[one] for one in ids if one in self.accounts]
+            told = happened(request["op"], owed_before, changed, outcome, now)
+            self.budgets.note(self, now, told)
         if outcome.reservation is not None:
             return replace(outcome, reservation=replace(outcome.reservation))
         return outcome
@@ -223,13 +225,13 @@ class Tenant:
         given_back = self.refunded.get(transaction.transaction_id, 0) + self.returned.get(transaction.transaction_id, 0)
         return transaction.charged - given_back
 
-    def whole(self, request: Request, name: str, hold: Reservation | None, *, is_estimate: bool) -> tuple[int, int]:
-        """Price and cost of what a whole call uses: the named amount, without a cost, or the usage in its place."""
+    def whole(self, request: Request, name: str, hold: Reservation | None, *, is_estimate: bool) -> tuple[int, Parts]:
+        """What a whole call uses: the named amount, or the price of the usage in its place, and its parts."""
         usage = usage_of(request, name)
         if usage is None:
-            return amount_of(request, name) or 0, 0
+            return amount_of(request, name) or 0, ()
         lines = rate(usage, self.prices_of(hold), is_estimate=is_estimate)
-        return total(lines), total_cost(lines)
+        return total(lines), parts_of(lines)
 
     def prices_of(self, hold: Reservation | None) -> Prices:
         """Those that the hold was priced by, and of now for what these do not know; else those of now."""
