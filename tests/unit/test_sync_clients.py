@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -148,6 +149,30 @@ def test_lists_are_read_page_by_page(server: FakeImprest, admin: sync.AdminClien
     assert [next(statement).seq, next(statement).seq] == [1, 2]
     assert server.rpcs == ["ListTransactions"]
     assert [transaction.seq for transaction in statement] == [3, 4, 5]
+
+
+def test_ctrl_c_is_heard_also_when_the_system_tells_it_another_thread() -> None:
+    cancelled = threading.Event()
+
+    async def interrupted() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        try:
+            await asyncio.sleep(PATIENCE_S)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        LOOP.run(interrupted())
+    assert cancelled.wait(PATIENCE_S)
+
+
+def test_a_coroutines_own_timeout_is_raised() -> None:
+    async def late() -> None:
+        raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        LOOP.run(late())
 
 
 def test_the_loop_cannot_wait_for_itself(admin: sync.AdminClient) -> None:
