@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -24,6 +25,10 @@ from imprest_server.db.embedded import EmbeddedPostgres
 
 _numbers = itertools.count(1)
 _standard_error = pytest.StashKey[int]()
+# How long an example takes says more about the machine than about us.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
+
 #: How long the end of a test's fixtures may take. `timeout` strikes once, and they may hang after that.
 _TEARDOWN_S = 300
 

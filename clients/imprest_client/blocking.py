@@ -19,6 +19,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F")
 
+#: How often a thread that waits looks for a Ctrl-C: one that came before it slept, or to another thread, wakes nobody.
+_LOOK_S: Final = 0.5
+
 
 class LoopThread:
     """An event loop in a thread of its own, started when it is first needed and living until it is closed, or as long
@@ -38,7 +41,12 @@ class LoopThread:
             raise RuntimeError("a blocking client cannot be used on the event loop that works for it")
         future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         try:
-            return future.result()
+            while True:
+                try:
+                    return future.result(_LOOK_S)
+                except TimeoutError:
+                    if future.done():
+                        return future.result()  # the coroutine's own, or it was ready in this moment
         except BaseException:
             future.cancel()
             raise

@@ -277,7 +277,7 @@ ESTIMATES = st.lists(
 HOLDS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 70), st.integers(0, 30), ESTIMATES), max_size=6)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(holds=HOLDS)
 async def test_open_holds_count_as_the_rules_say(
     desk: Desk, house: House, database: Database, holds: list[Any]

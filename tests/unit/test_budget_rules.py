@@ -258,7 +258,7 @@ def account_of(name: str) -> Account:
     return Account(tenant_id=TENANT, account_id=AccountId(name), currency_code=ACCOUNTS[name])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(budgets=budget_lists(), events=traffic(), more=st.integers(0, 50))
 def test_as_if_all_was_looked_through_each_time(budgets: list[Budget], events: list[Happened], more: int) -> None:
     """The same alerts in the same order, none twice; the same denials; the same status, also long after."""

@@ -159,6 +159,30 @@ def test_lists_are_read_page_by_page(server: FakeImprest, admin: sync.AdminClien
     assert [transaction.seq for transaction in statement] == [3, 4, 5]
 
 
+def test_ctrl_c_is_heard_also_when_the_system_tells_it_another_thread() -> None:
+    cancelled = threading.Event()
+
+    async def interrupted() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        try:
+            await asyncio.sleep(PATIENCE_S)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        LOOP.run(interrupted())
+    assert cancelled.wait(PATIENCE_S)
+
+
+def test_a_coroutines_own_timeout_is_raised() -> None:
+    async def late() -> None:
+        raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        LOOP.run(late())
+
+
 def test_the_loop_cannot_wait_for_itself(admin: sync.AdminClient) -> None:
     async def nested() -> None:
         admin.get_balance("acme")
