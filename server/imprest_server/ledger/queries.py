@@ -366,7 +366,7 @@ def _filtered(list_name: LiteralString, **filters: object) -> LiteralString:
 
 def _used_line(row: TupleRow) -> UsedLine:
     line_id, meter, provider, model, quantity, destination, operation, labels = row[8:16]
-    price, cost, exact_price, exact_cost, price_version, cost_version, match, counts = row[16:]
+    price, cost, exact_price, exact_cost, price_version, cost_version, match, stated, counts = row[16:]
     rated = RatedLine(
         line=UsageLine(
             line_id=line_id,
@@ -386,4 +386,4 @@ def _used_line(row: TupleRow) -> UsedLine:
         cost_version=cost_version,
         match=match,
     )
-    return UsedLine(rated, {side: Decimal(before) for _, side, *_, before, _ in counts or ()})
+    return UsedLine(rated, {side: Decimal(before) for _, side, *_, before, _ in counts or ()}, stated)

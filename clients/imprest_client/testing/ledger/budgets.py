@@ -78,7 +78,8 @@ class Budgets:
         def left(t: Transaction) -> int:
             name = t.transaction_id
             charged = t.charged - tenant.refunded.get(name, 0) - tenant.returned.get(name, 0)
-            cost = t.cost - tenant.cost_reversed.get(name, 0) - tenant.cost_returned.get(name, 0)
+            gone = tenant.cost_reversed.get(name, 0) + tenant.cost_returned.get(name, 0)
+            cost = t.cost - gone - tenant.cost_taken.get(name, 0)
             return budget.part(charged, t.metered_cost if budget.of_meter else cost, t.metered)
 
         running = budget.period_of(now)

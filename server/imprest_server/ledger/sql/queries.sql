@@ -348,7 +348,13 @@ SELECT
     coalesce(last.price, u.price), coalesce(last.cost, u.cost), coalesce(last.exact_price, u.exact_price),
     coalesce(last.exact_cost, u.exact_cost), coalesce(last.price_version_id, u.price_version_id),
     CASE WHEN last.number IS NULL THEN u.cost_version_id ELSE last.cost_version_id END,
-    coalesce(last.match, u.match), u.counts
+    coalesce(last.match, u.match),
+    coalesce(last.stated, false) OR EXISTS (
+        SELECT 1
+        FROM cost_adjustments AS a
+        WHERE a.tenant_id = %(tenant)s AND a.captured_transaction_id = t.transaction_id AND a.stated
+    ),
+    u.counts
 FROM (
     SELECT DISTINCT account_id, seq
     FROM usage_lines
@@ -366,7 +372,7 @@ INNER JOIN transactions AS t ON t.tenant_id = %(tenant)s AND t.account_id = w.ac
 INNER JOIN usage_lines AS u ON u.tenant_id = %(tenant)s AND u.account_id = w.account_id AND u.seq = w.seq
 LEFT JOIN reservations AS h ON h.tenant_id = %(tenant)s AND h.reservation_id = t.reservation_id
 LEFT JOIN LATERAL (
-    SELECT number, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, match
+    SELECT number, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, match, stated
     FROM rerated_lines
     WHERE
         tenant_id = %(tenant)s
