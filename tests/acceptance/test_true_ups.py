@@ -2,10 +2,21 @@
 
 import grpc
 import pytest
+from google.type.decimal_pb2 import Decimal
 from google.type.money_pb2 import Money
 
-from imprest.v1 import account_pb2, account_service_pb2, ledger_service_pb2, transaction_pb2, usage_service_pb2
+from imprest.v1 import (
+    account_pb2,
+    account_service_pb2,
+    ledger_service_pb2,
+    transaction_pb2,
+    usage_pb2,
+    usage_service_pb2,
+)
 from tests.conftest import Database
+from tests.scenarios.contract import UNIT_METER
+from tests.support import clock
+from tests.support.prices import shop_on
 from tests.support.server import running_server
 
 
@@ -54,3 +65,43 @@ async def test_a_charge_turns_out_to_cost_something(database: Database) -> None:
                 usage_service_pb2.TrueUpCostRequest(transaction_id=charged.transaction_id, idempotency_key="t4")
             )
         assert denied.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_late_commit_leaves_a_cost_that_was_stated(database: Database) -> None:
+    clock.install(database.owner_dsn)
+    async with shop_on(database) as shop, running_server(database) as server:
+        await shop.sell_units()
+        await server.accounts.CreateAccount(
+            account_service_pb2.CreateAccountRequest(
+                account=account_pb2.Account(account_id="ann", currency_code="USD"), idempotency_key="a"
+            )
+        )
+        await server.accounts.AddCredit(
+            account_service_pb2.AddCreditRequest(
+                account_id="ann", amount=Money(currency_code="USD", units=50), idempotency_key="c"
+            )
+        )
+
+        def used(quantity: str) -> usage_pb2.UsageReport:
+            line = usage_pb2.UsageLine(meter=UNIT_METER, quantity=Decimal(value=quantity))
+            return usage_pb2.UsageReport(lines=[line])
+
+        reserved = await server.ledger.Reserve(
+            ledger_service_pb2.ReserveRequest(account_id="ann", estimate=used("20"), idempotency_key="r")
+        )
+        hold = reserved.reservation.reservation_id
+        await server.ledger.Extend(
+            ledger_service_pb2.ExtendRequest(reservation_id=hold, used=used("8"), idempotency_key="e")
+        )
+        clock.advance(database.owner_dsn, 3600)
+        stated = await server.usage.TrueUpCost(
+            usage_service_pb2.TrueUpCostRequest(
+                reservation_id=hold, idempotency_key="t", cost=Money(currency_code="USD", units=5)
+            )
+        )
+        assert stated.difference == Money(currency_code="USD", units=3)
+        late = await server.ledger.Commit(
+            ledger_service_pb2.CommitRequest(reservation_id=hold, usage=used("12"), idempotency_key="k")
+        )
+        assert late.late and late.charge.charged == Money(currency_code="USD", units=4)
+        assert late.charge.provider_cost == Money(currency_code="USD")

@@ -276,6 +276,65 @@ async def test_costs_follow_a_cost_version_and_leave_the_customer_alone(desk: De
     assert desk.book()["provider_cost"] == 1 * NANO, "the cost of a re-rate is that of the transaction"
 
 
+async def test_a_cost_that_was_stated_is_left_alone(desk: Desk) -> None:
+    sale, cost = await desk.shop.open(SALE, [unit("1", SECONDS)]), await desk.shop.open(COST, [unit("0.4", SECONDS)])
+    ann = await desk.lanes.open("ann", "100")
+    hold = await desk.lanes.hold(ann, "30")
+    for quantity in (5, 2):
+        await desk.lanes.post(
+            ops.Commit(
+                tenant_id=TENANT,
+                idempotency_key=desk.lanes.key(),
+                reservation_id=hold,
+                usage=units(quantity, meter=SECONDS),
+                final=quantity == 2,
+            )
+        )
+    as_posted = await desk.charge(10)
+    for target, stated in (({"reservation_id": hold}, "3"), ({"transaction_id": as_posted}, "4")):
+        await desk.lanes.post(
+            ops.TrueUpCost(
+                tenant_id=TENANT,
+                idempotency_key=desk.lanes.key(),
+                cost=usd(stated),
+                transaction_id=target.get("transaction_id"),
+                reservation_id=target.get("reservation_id"),
+            )
+        )
+    other = await desk.charge(1)
+    assert desk.book()["provider_cost"] == 7 * NANO + 4 * NANO // 10
+    dearer = await desk.shop.publish(cost, [unit("0.6", SECONDS)])
+    done, _, _ = await desk.rerate(dearer)
+    stated = "a true-up has stated what it costs"
+    assert [item.skipped for item in done] == [stated, stated, stated, ""]
+    assert done[-1].used.transaction_id == other
+    assert desk.book()["provider_cost"] == 7 * NANO + 6 * NANO // 10
+    await desk.rerate(await desk.shop.publish(sale, [unit("2", SECONDS)]))
+    book = desk.book()
+    assert (book["revenue"], book["provider_cost"]) == (36 * NANO, 7 * NANO + 6 * NANO // 10)
+
+
+async def test_a_cost_that_is_stated_while_a_rerate_runs_is_left_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    await desk.lanes.open("ann", "20")
+    transaction_id = await desk.charge(4)
+    costlier = await desk.shop.publish(cost, [unit("1", SECONDS)])
+    submit = desk.rerates._submit
+
+    async def late(operation: ops.Operation) -> Any:
+        await desk.lanes.post(
+            ops.TrueUpCost(tenant_id=TENANT, idempotency_key="t", transaction_id=transaction_id, cost=usd("3"))
+        )
+        return await submit(operation)
+
+    monkeypatch.setattr(desk.rerates, "_submit", late)
+    await desk.rerate(costlier)
+    assert desk.book()["provider_cost"] == 3 * NANO
+
+
 async def test_lines_keep_their_place_in_the_tiers(desk: Desk) -> None:
     def tiered(first: str, then: str) -> Price:
         tiers = (

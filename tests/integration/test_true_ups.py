@@ -123,7 +123,8 @@ async def test_a_refund_takes_back_its_share_of_the_corrected_cost(database: Dat
     assert cost_of(database) == 0
 
 
-async def test_a_late_commit_goes_on_from_a_corrected_expiry(database: Database, lanes: Lanes) -> None:
+@pytest.mark.parametrize("stated", ["1", "2.5", "9"], ids=["less", "as it was", "more"])
+async def test_a_late_commit_leaves_a_stated_cost(database: Database, lanes: Lanes, stated: str) -> None:
     outcome = await lanes.post(
         ops.Reserve(tenant_id=TENANT, idempotency_key=lanes.key(), account_id="ann", estimate=units(10))  # type: ignore[arg-type]
     )
@@ -131,10 +132,10 @@ async def test_a_late_commit_goes_on_from_a_corrected_expiry(database: Database,
     hold = outcome.reply.reservation.reservation_id
     await lanes.post(ops.Extend(tenant_id=TENANT, idempotency_key=lanes.key(), reservation_id=hold, used=units(10)))
     clock.advance(database.owner_dsn, 3600)
-    await lanes.post(true_up(lanes, "1", reservation_id=hold))
-    assert cost_of(database) == 1_000_000_000
-    await lanes.post(ops.Commit(tenant_id=TENANT, idempotency_key=lanes.key(), reservation_id=hold, usage=units(1)))
-    assert cost_of(database) >= 0
+    await lanes.post(true_up(lanes, stated, reservation_id=hold))
+    late = ops.Commit(tenant_id=TENANT, idempotency_key=lanes.key(), reservation_id=hold, usage=units(20))
+    reply = (await lanes.post(late)).reply
+    assert (difference(reply), cost_of(database)) == (0, usd(stated).nanos)
     await lanes.post(true_up(lanes, "3", reservation_id=hold))
     assert cost_of(database) == 3_000_000_000
 

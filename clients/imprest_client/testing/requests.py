@@ -34,6 +34,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "Charge": "charge",
     "RecordUsage": "record_usage",
     "Refund": "refund",
+    "TrueUpCost": "true_up_cost",
     "GetAccount": "get_account",
     "GetBalance": "get_balance",
     "GetReservation": "get_reservation",

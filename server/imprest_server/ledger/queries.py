@@ -368,6 +368,7 @@ def _filtered(list_name: LiteralString, **filters: object) -> LiteralString:
 
 
 def _used_line(row: TupleRow) -> UsedLine:
-    """A row of used_transactions: behind the transaction what the line has counted, then the line's columns."""
-    counts, line = row[_USED_WIDTH] or (), row[_USED_WIDTH + 1 :]
-    return UsedLine(charged_line_of(line), {side: Decimal(before) for _, side, *_, before, _ in counts})
+    """A row of used_transactions: behind the transaction what the line has counted, whether its cost is stated, and the
+    line's columns."""
+    counts, stated, line = row[_USED_WIDTH], row[_USED_WIDTH + 1], row[_USED_WIDTH + 2 :]
+    return UsedLine(charged_line_of(line), {side: Decimal(before) for _, side, *_, before, _ in counts or ()}, stated)

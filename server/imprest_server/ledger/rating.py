@@ -100,7 +100,7 @@ class Rating(Protocol):
 @value
 class LineAmounts:
     """What a posted usage line costs now, in nanos, and by which versions: as posted, or as re-rated for the
-    `number`th time."""
+    `number`th time. `stated`: a true-up has said what it costs us."""
 
     number: int
     price: int
@@ -109,13 +109,14 @@ class LineAmounts:
     exact_cost: Decimal
     price_version: UUID
     cost_version: UUID | None
+    stated: bool = False
 
 
 @named_value
 class ReratedLine:
-    """A usage line of the transaction `captured_seq` at another price than `before`. Never changed.
+    """A usage line of the transaction `captured_seq` at another price or cost than `before`. Never changed.
 
-    `seq` is the transaction that posted the difference, None when there was nothing to post.
+    `stated` is as of LineAmounts. `seq` is the transaction that posted the difference, None when there was nothing to post.
     """
 
     tenant_id: TenantId
@@ -126,6 +127,7 @@ class ReratedLine:
     before: LineAmounts
     seq: int | None
     create_time: datetime
+    stated: bool = False
 
 
 @named_value

@@ -322,7 +322,7 @@ def _with_estimate(row: tuple[Any, ...], estimate: list[list[str]] | None) -> Re
 
 def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
     tenant, transaction_id, account_id, seq, reservation_id, call_id, kind, charged, cost, *more = row
-    *later, create_time, labels = more
+    *later, stated, create_time, labels = more
     returned, refunded, cost_returned, cost_reversed, cost_corrected = map(nanos_of, later)
     ledger.transaction_accounts[tenant, transaction_id] = AccountId(account_id)
     if kind in CAPTURES:
@@ -340,6 +340,7 @@ def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
                 labels=labels,
                 cost=nanos_of(cost) - cost_returned + cost_corrected,
                 cost_reversed=cost_reversed,
+                stated=stated,
             ),
         )
 

@@ -50,10 +50,14 @@ class TrialBalance:
 
 @dataclass(frozen=True, slots=True)
 class UsedLine:
-    """A usage line at what it costs now. `positions`: where the month's count of each side stood when it was posted."""
+    """A usage line at what it costs now. `positions`: where the month's count of each side stood when it was posted.
+
+    `cost_stated`: a true-up has said what it costs us, by itself or with its transaction.
+    """
 
     rated: RatedLine
     positions: Mapping[str, Decimal]
+    cost_stated: bool
 
 
 @dataclass(frozen=True, slots=True)

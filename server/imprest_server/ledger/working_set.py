@@ -178,7 +178,8 @@ class Ledger:
         """Record by how much the cost of which captures was corrected."""
         for adjustment in adjustments:
             key = (adjustment.tenant_id, adjustment.captured_transaction_id)
-            self.captures[key] = replace(self.captures[key], cost=self.captures[key].cost + adjustment.cost)
+            old = self.captures[key]
+            self.captures[key] = replace(old, cost=old.cost + adjustment.cost, stated=old.stated or adjustment.stated)
             self.changes.cost_adjustments.append(adjustment)
 
     def put_usage_line(self, line: RecordedLine) -> None:
@@ -205,6 +206,7 @@ class Ledger:
                 rated.exact_cost,
                 rated.price_version,
                 rated.cost_version,
+                line.stated,
             )
             self.changes.rerated_lines.append(line)
 

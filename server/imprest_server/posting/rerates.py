@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from imprest_server.core.errors import ImprestError, NotFound, StoredDenial
 from imprest_server.core.ids import TransactionId, format_price_version_id
@@ -21,7 +22,7 @@ from imprest_server.ledger.model import ChargeBreakdown
 from imprest_server.ledger.operations import Operation, Rerate
 from imprest_server.ledger.queries import Queries
 from imprest_server.ledger.rules import Outcome
-from imprest_server.ledger.views import UsedTransaction
+from imprest_server.ledger.views import UsedLine, UsedTransaction
 from imprest_server.pricing import store
 from imprest_server.pricing.cache import PriceCache
 from imprest_server.pricing.model import BookSide, PriceBook, PriceVersion
@@ -153,10 +154,11 @@ class Rerates:
             chains = Chains(only, chains.cost) if side is BookSide.SALE else Chains(chains.sale, only)
         tables = await self._cache.tables(conn, [(payer.tenant_id, version_id) for version_id in chains.version_ids])
         tariff, skipped, lines = Tariff(chains, tables), "", stays
+        if side is BookSide.COST and all(line.cost_stated for line in used.lines):
+            problem = "a true-up has stated what it costs"
+            return Rerated(used=used, currency_code=payer.currency_code, lines=stays, skipped=problem)
         try:
-            lines = tuple(
-                rerate(line.rated, line.positions, tariff, payer, used.usage_time, side) for line in used.lines
-            )
+            lines = tuple(_line(line, tariff, payer, used.usage_time, side) for line in used.lines)
         except NoPositionError:
             skipped = "a new price counts what was used in the month, and the posted one did not"
         except ImprestError as problem:
@@ -193,6 +195,15 @@ class Rerates:
             charge=outcome.reply.charge,
             transaction_id=outcome.reply.transaction_id,
         )
+
+
+def _line(line: UsedLine, tariff: Tariff, payer: Payer, at: datetime, side: BookSide | None) -> RatedLine:
+    """The line by other prices; a cost that was stated stays."""
+    rated = rerate(line.rated, line.positions, tariff, payer, at, side)
+    if not line.cost_stated:
+        return rated
+    now = line.rated
+    return replace(rated, cost=now.cost, exact_cost=now.exact_cost, cost_version=now.cost_version)
 
 
 def _place(key: str) -> tuple[str, int]:

@@ -189,8 +189,8 @@ class Budgets:
         def left(t: Transaction) -> int:
             name = t.transaction_id
             charged = t.charged - tenant.refunded.get(name, 0) - tenant.returned.get(name, 0)
-            cost = t.cost - tenant.cost_reversed.get(name, 0) - tenant.cost_returned.get(name, 0)
-            return budget.part(charged, cost, t.parts)
+            gone = tenant.cost_reversed.get(name, 0) + tenant.cost_returned.get(name, 0)
+            return budget.part(charged, t.cost - gone - tenant.cost_taken.get(name, 0), t.parts)
 
         running = budget.period_of(now)
         return sum(

@@ -80,7 +80,8 @@ def late_commit(
         tenant.returned[expiry.transaction_id] = tenant.returned.get(expiry.transaction_id, 0) + surplus
     repaid = min(surplus, account.receivable)
     loss = decision.absorbed - before.absorbed
-    more_cost = 0 if cost is None else cost - before.provider_cost
+    stated = expiry.transaction_id in tenant.stated
+    more_cost = 0 if cost is None or stated else cost - before.provider_cost
     if more_cost < 0 and expiry.transaction_id is not None:
         # What refunds have reversed of the expiry's cost is gone already.
         left = before.provider_cost - tenant.cost_reversed.get(expiry.transaction_id, 0)
@@ -114,6 +115,8 @@ def late_commit(
     )
     if transaction_id is None and cost is not None:
         _belongs_to_expiry(account, hold, parts)
+    if stated and cost is not None and transaction_id is not None:
+        tenant.stated.add(transaction_id)
     if surplus or more_cost < 0:
         assert expiry.transaction_id is not None and transaction_id is not None
         tenant.allocations.append((expiry.transaction_id, transaction_id, surplus, max(0, -more_cost)))

@@ -82,6 +82,12 @@ class Tenant:
         """What Refunds took back of the cost, by the transaction that had posted it."""
         self.cost_returned: dict[str, int] = {}
         """What late commits took back of the cost, by the expiry's transaction."""
+        self.cost_added: dict[str, int] = {}
+        """By how much true-ups have raised the cost of a transaction."""
+        self.cost_taken: dict[str, int] = {}
+        """By how much they have lowered it."""
+        self.stated: set[str] = set()
+        """The transactions whose cost a true-up has stated."""
         self.lines: dict[tuple[str, str, str], Line] = {}
         """The usage lines with an id, by account, call and id."""
         self.lines_of: dict[str, tuple[Rated, ...]] = {}
@@ -130,6 +136,7 @@ class Tenant:
         memory = set(self.references), dict(self.refunded), dict(self.returned), list(self.allocations)
         owed_before = owed(self.accounts.values())
         costs = dict(self.cost_reversed), dict(self.cost_returned), dict(self.lines)
+        stated = dict(self.cost_added), dict(self.cost_taken), set(self.stated)
         try:
             validate_times(request, now)
             outcome = self._rules[request["op"]](self, request, now)
@@ -138,6 +145,7 @@ class Tenant:
             self.accounts = {key: before.get(key, account) for key, account in self.accounts.items() if key in known}
             self.references, self.refunded, self.returned, self.allocations = memory
             self.cost_reversed, self.cost_returned, self.lines = costs
+            self.cost_added, self.cost_taken, self.stated = stated
             return Outcome(denied=denial.reason, values=denial.values)
         if request["op"] not in READS:
             ids = dict.fromkeys([*touched, outcome.account_id or "", outcome.to_account_id or ""])
@@ -224,6 +232,16 @@ class Tenant:
         """What a transaction charged and nothing has given back yet."""
         given_back = self.refunded.get(transaction.transaction_id, 0) + self.returned.get(transaction.transaction_id, 0)
         return transaction.charged - given_back
+
+    def cost_of(self, transaction: Transaction) -> int:
+        """What a transaction costs, true-ups and late commits included, before refunds reverse any of it."""
+        name = transaction.transaction_id
+        corrected = self.cost_added.get(name, 0) - self.cost_taken.get(name, 0)
+        return transaction.cost - self.cost_returned.get(name, 0) + corrected
+
+    def net_cost(self, transaction: Transaction) -> int:
+        """What a transaction costs after all."""
+        return self.cost_of(transaction) - self.cost_reversed.get(transaction.transaction_id, 0)
 
     def whole(self, request: Request, name: str, hold: Reservation | None, *, is_estimate: bool) -> tuple[int, Parts]:
         """What a whole call uses: the named amount, or the price of the usage in its place, and its parts."""

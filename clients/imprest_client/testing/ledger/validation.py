@@ -10,7 +10,7 @@ READS = frozenset(["get_account", "get_balance", "get_reservation"])
 """Operations that change nothing and have no key."""
 
 SETTING_AMOUNTS = frozenset(["credit_limit", "max_overrun", "low_balance_threshold"])
-AMOUNT_FIELDS = SETTING_AMOUNTS | {"amount", "min_amount", "payment_fee", "new_total", "used"}
+AMOUNT_FIELDS = SETTING_AMOUNTS | {"amount", "min_amount", "payment_fee", "new_total", "used", "cost"}
 """Fields that hold decimal texts in the request's currency."""
 
 USAGE_FIELDS = {"amount": "usage", "new_total": "total_usage", "used": "used_usage"}
@@ -221,7 +221,16 @@ def _usage(request: Request) -> None:
 
 
 def _refund(request: Request) -> None:
+    _target(request)
     _require_amount(request, "amount", positive=True, optional=True)
+
+
+def _true_up_cost(request: Request) -> None:
+    _target(request)
+    _require_amount(request, "cost", positive=False)
+
+
+def _target(request: Request) -> None:
     one = ("reservation_id" in request) != ("transaction_id" in request)
     _require(one, "target", "must be exactly one of transaction_id and reservation_id")
 
@@ -241,4 +250,5 @@ _CHECKS = {
     "charge": _usage,
     "record_usage": _usage,
     "refund": _refund,
+    "true_up_cost": _true_up_cost,
 }

@@ -36,6 +36,7 @@ from imprest_server.ledger.rules.holds import (
 )
 from imprest_server.ledger.rules.limits import count_charge, count_given_back, note
 from imprest_server.ledger.rules.overrun import post_charge, split_by_policy, split_usage
+from imprest_server.ledger.rules.true_ups import state_costs
 from imprest_server.ledger.rules.usage import capture_usage, record
 from imprest_server.ledger.working_set import Ledger
 
@@ -171,8 +172,12 @@ def late_commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> 
         )
     ledger.put_refunds(given_back)
     ledger.put_reservation(committed)
+    expiry = _expiry_of(ledger, reservation)
+    if used is not None and transaction is not None and expiry is not None and expiry.stated:
+        own = ledger.captures[reservation.tenant_id, transaction.transaction_id]
+        ledger.put_cost_adjustments(state_costs([own], [], reservation.tenant_id, None))
     # Without a difference it was the expiry that charged for the lines.
-    charging = transaction or _expiry_of(ledger, reservation)
+    charging = transaction or expiry
     record(ledger, used, draft.account, charging, now, reservation)
     note(ledger, draft, EventKind.LATE_COMMIT, difference.charged, committed)
     charged_time = None if transaction or not charging else charging.create_time
@@ -241,12 +246,15 @@ def _surplus(ledger: Ledger, draft: Draft, provisional: ProvisionalCapture, targ
 
 
 def _cost_difference(ledger: Ledger, draft: Draft, provisional: ProvisionalCapture, cost: int) -> int:
-    """How much more, or less, the usage costs than the expiry posted; less at most by what refunds have left of it."""
+    """How much more, or less, the usage costs than the expiry posted; less at most by what refunds have left of it.
+
+    What a true-up has stated meanwhile stays: who states a cost knows better than prices do.
+    """
     difference = cost - provisional.cost
-    if difference < 0 and provisional.transaction_id is not None:
-        capture = ledger.captures[draft.account.tenant_id, provisional.transaction_id]
-        return max(difference, capture.cost_reversed - capture.cost)
-    return difference
+    if provisional.transaction_id is None:
+        return difference
+    capture = ledger.captures[draft.account.tenant_id, provisional.transaction_id]
+    return 0 if capture.stated else max(difference, min(0, capture.cost_reversed - capture.cost))
 
 
 def _post_difference(draft: Draft, difference: ChargeBreakdown) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from imprest_server.core.errors import NotFound
-from imprest_server.core.ids import TransactionId, format_reservation_id, format_transaction_id
+from imprest_server.core.ids import TenantId, TransactionId, format_reservation_id, format_transaction_id
 from imprest_server.ledger.chart import LedgerAccountCode as Code
 from imprest_server.ledger.model import Capture, ChargeBreakdown, CostAdjustment, TransactionKind
 from imprest_server.ledger.operations import Reply, Request, TrueUpCost
@@ -18,7 +20,7 @@ from imprest_server.ledger.working_set import Ledger
 def true_up_cost(ledger: Ledger, request: Request, op: TrueUpCost, now: datetime) -> Reply:
     """Post the difference between `cost` and what the target costs now, earlier corrections and reversals included.
 
-    The customer's money stays as it is, so every state of the account allows it.
+    From then on prices have no say in it. The customer's money stays as it is, so every state of the account allows it.
     """
     captures = _target(ledger, op)
     newest = captures[0]
@@ -32,7 +34,8 @@ def true_up_cost(ledger: Ledger, request: Request, op: TrueUpCost, now: datetime
         adjusting_id,
         Details(reservation_id=newest.reservation_id, call_id=newest.call_id, reason=op.reason, labels=newest.labels),
     )
-    adjustments = spread_cost(draft, captures, adjusting_id, difference)
+    moved = spread_cost(draft, captures, adjusting_id, difference)
+    adjustments = state_costs(captures, moved, op.tenant_id, adjusting_id if transaction else None)
     ledger.put_cost_adjustments(adjustments)
     count_cost_adjustments(ledger, draft.account, adjustments)
     return Reply(
@@ -68,6 +71,30 @@ def spread_cost(
                 )
             )
     return adjustments
+
+
+def state_costs(
+    captures: Iterable[Capture],
+    moved: Iterable[CostAdjustment],
+    tenant_id: TenantId,
+    adjusting_id: TransactionId | None,
+) -> list[CostAdjustment]:
+    """The adjustments that state what the captures cost: what is moved, and by nothing those that are not.
+
+    `adjusting_id` is that of the transaction that was written, if any.
+    """
+    by = {adjustment.captured_transaction_id: replace(adjustment, stated=True) for adjustment in moved}
+    for capture in captures:
+        if not capture.stated and capture.transaction_id not in by:
+            by[capture.transaction_id] = CostAdjustment(
+                tenant_id=tenant_id,
+                account_id=capture.account_id,
+                captured_transaction_id=capture.transaction_id,
+                adjusting_transaction_id=adjusting_id or capture.transaction_id,
+                cost=0,
+                stated=True,
+            )
+    return list(by.values())
 
 
 def _target(ledger: Ledger, op: TrueUpCost) -> list[Capture]:

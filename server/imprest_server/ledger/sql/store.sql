@@ -167,7 +167,7 @@ CROSS JOIN LATERAL (
 SELECT
     t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id, t.kind, posted.charged,
     posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned, given_back.cost_reversed,
-    corrected.cost, t.create_time, t.labels
+    corrected.cost, corrected.stated, t.create_time, t.labels
 FROM (
     SELECT
         found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
@@ -211,7 +211,7 @@ CROSS JOIN LATERAL (
     WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
 ) AS given_back
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(cost), 0) AS cost
+    SELECT coalesce(sum(cost), 0) AS cost, coalesce(bool_or(stated), false) AS stated
     FROM cost_adjustments
     WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
 ) AS corrected
@@ -222,7 +222,8 @@ CROSS JOIN LATERAL (
 -- back do not count: an expiry's, a re-rate's, and those of the `transactions` that are refunded or re-rated by id.
 SELECT
     c.tenant_id, c.transaction_id, c.account_id, c.seq, c.reservation_id, c.call_id, c.kind, c.charged, c.cost,
-    c.returned, c.refunded, c.cost_returned, c.cost_reversed, c.cost_corrected, c.create_time, c.labels, c.all_refunded
+    c.returned, c.refunded, c.cost_returned, c.cost_reversed, c.cost_corrected, c.stated, c.create_time, c.labels,
+    c.all_refunded
 FROM
     unnest(%(tenants)s::text[], %(reservations)s::uuid[], %(amounts)s::numeric[])
     AS wanted (tenant_id, reservation_id, amount)
@@ -230,7 +231,7 @@ CROSS JOIN LATERAL (
     SELECT
         found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
         found.kind, posted.charged, posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned,
-        given_back.cost_reversed, corrected.cost AS cost_corrected, found.create_time, found.labels,
+        given_back.cost_reversed, corrected.cost AS cost_corrected, corrected.stated, found.create_time, found.labels,
         posted.charged - given_back.returned - given_back.refunded AS refundable,
         sum(posted.charged - given_back.returned - given_back.refunded) OVER () AS all_refundable,
         sum(given_back.refunded) OVER () AS all_refunded,
@@ -269,7 +270,7 @@ CROSS JOIN LATERAL (
         WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
     ) AS given_back
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(cost), 0) AS cost
+        SELECT coalesce(sum(cost), 0) AS cost, coalesce(bool_or(stated), false) AS stated
         FROM cost_adjustments
         WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
     ) AS corrected
@@ -324,7 +325,7 @@ SELECT
     u.tenant_id, u.account_id, u.call_id, u.line_id, coalesce(last.number, 0), coalesce(last.price, u.price),
     coalesce(last.cost, u.cost), coalesce(last.exact_price, u.exact_price), coalesce(last.exact_cost, u.exact_cost),
     coalesce(last.price_version_id, u.price_version_id),
-    CASE WHEN last.number IS NULL THEN u.cost_version_id ELSE last.cost_version_id END
+    CASE WHEN last.number IS NULL THEN u.cost_version_id ELSE last.cost_version_id END, coalesce(last.stated, false)
 FROM
     unnest(%(tenants)s::text[], %(accounts)s::text[], %(seqs)s::bigint[]) AS wanted (tenant_id, account_id, seq)
 CROSS JOIN LATERAL (
@@ -335,7 +336,7 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS u
 LEFT JOIN LATERAL (
-    SELECT number, price, cost, exact_price, exact_cost, price_version_id, cost_version_id
+    SELECT number, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, stated
     FROM rerated_lines
     WHERE
         tenant_id = u.tenant_id
@@ -632,11 +633,11 @@ FROM unnest(
 
 -- name: insert_cost_adjustments
 INSERT INTO cost_adjustments (
-    tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost
+    tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost, stated
 )
-SELECT tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost
-FROM unnest(%s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[])
-    AS new (tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost)
+SELECT tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost, stated
+FROM unnest(%s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[], %s::bool[])
+    AS new (tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost, stated)
 
 -- name: insert_usage_lines
 INSERT INTO usage_lines (
@@ -661,18 +662,18 @@ FROM unnest(
 -- name: insert_rerated_lines
 INSERT INTO rerated_lines (
     tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
-    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time
+    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time, stated
 )
 SELECT
     tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
-    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time
+    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time, stated
 FROM unnest(
     %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[],
     %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[], %s::uuid[], %s::text[],
-    %s::timestamptz[]
+    %s::timestamptz[], %s::bool[]
 ) AS new (
     tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
-    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time
+    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time, stated
 )
 
 -- name: upsert_usage_counters
