@@ -125,7 +125,7 @@ def _value(name: str, value: Any, currencies: list[str]) -> Any:
     """A field's value as the model takes it."""
     if isinstance(value, Money):
         currencies.append(value.currency_code)
-        return _amount(name, value)
+        return amount_of(name, value)
     if name == "ttl":
         return (value.seconds * 1_000_000 + value.nanos // 1000) / 1_000_000
     if name in ("effective_time", "as_of"):
@@ -174,7 +174,8 @@ def _line(path: str, line: UsageLine, labels: Mapping[str, str]) -> Line:
     )
 
 
-def _amount(name: str, money: Money) -> str:
+def amount_of(name: str, money: Money) -> str:
+    """An amount as text. Raises Denied(INVALID_ARGUMENT)."""
     if not re.fullmatch("[A-Z]{3}", money.currency_code):
         problem = "must be three upper-case letters (ISO 4217)"
         raise Denied("INVALID_ARGUMENT", field=f"{name}.currency_code", problem=problem)

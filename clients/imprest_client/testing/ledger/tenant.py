@@ -148,8 +148,7 @@ class Tenant:
             self.cost_added, self.cost_taken, self.stated = stated
             return Outcome(denied=denial.reason, values=denial.values)
         if request["op"] not in READS:
-            ids = dict.fromkeys([*touched, outcome.account_id or "", outcome.to_account_id or ""])
-            changed = [self.accounts[one] for one in ids if one in self.accounts]
+            changed = [self.accounts[account_id] for account_id in sorted(touched)]
             told = happened(request["op"], owed_before, changed, outcome, now)
             self.budgets.note(self, now, told)
         if outcome.reservation is not None:
