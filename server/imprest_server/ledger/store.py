@@ -28,7 +28,14 @@ from imprest_server.ledger.columns import rows_to_write
 from imprest_server.ledger.model import CAPTURES, Capture, Reservation, TransactionKind
 from imprest_server.ledger.operations import OperationKind, StoredOperation
 from imprest_server.ledger.rating import CounterKey, LineAmounts
-from imprest_server.ledger.rows import RESERVATION_WIDTH, account_of, book_of, reservation_of, usage_line_of
+from imprest_server.ledger.rows import (
+    ACCOUNT_WIDTH,
+    RESERVATION_WIDTH,
+    account_of,
+    book_of,
+    reservation_of,
+    usage_line_of,
+)
 from imprest_server.ledger.working_set import (
     Ledger,
     LineKey,
@@ -123,14 +130,12 @@ async def load(
     }
     sent = time.monotonic()
     await run("begin")
-    await run("set_tenants", {"tenants": tenants_setting(sorted(wanted.tenants))})
     if lock_timeout_ms is not None:
         await run("set_lock_timeout", {"milliseconds": str(lock_timeout_ms)})
-    tenants = await run("lock_tenants", {"tenants": array(sorted(map(text, wanted.tenants)))})
+    visible = tenants_setting(sorted(wanted.tenants))
+    tenants = await run("lock_tenants", {"tenants": array(sorted(map(text, wanted.tenants))), "visible": visible})
     locks = await run("lock_books", books)
-    clock = await run("clock")
-    accounts = await run("load_accounts", books)
-    due = await run("load_due_holds", {**books, "due_limit": due_limit})
+    accounts = await run("load_accounts", {**books, "due_limit": due_limit})
     operations = reservations = references = None
     if wanted.operations:
         operations = await run("load_operations", _columns(wanted.operations, "tenants", "kinds", "keys"))
@@ -183,10 +188,16 @@ async def load(
     # Only what was locked may be looked at: an account that another process creates meanwhile is in the snapshots
     # of the later statements, but not in that of the first. It does not exist yet for this batch.
     locked = ledger.books.keys()
-    for row in await accounts.fetchall():
-        account = account_of(row)
-        if account.key in locked:
-            ledger.accounts[account.key] = account
+    account_rows = await accounts.fetchall()
+    due_holds: list[Reservation] = []
+    for row in account_rows:
+        account_key = (row[0], row[1])
+        if account_key not in locked:
+            continue
+        if account_key not in ledger.accounts:
+            ledger.accounts[account_key] = account_of(row)
+        if row[ACCOUNT_WIDTH] is not None:
+            due_holds.append(_with_estimate(row[ACCOUNT_WIDTH:], row[-2]))
     if operations is not None:
         for tenant, kind, key, fingerprint, denial_reason, payload in await operations.fetchall():
             stored = StoredOperation(fingerprint, denial_reason, payload)
@@ -210,7 +221,6 @@ async def load(
             for month, *key, _before, quantity in counted:
                 counter = CounterKey(tenant, account_id, date.fromisoformat(month), *key)
                 ledger.add_counted(tenant, reservation_id, counter, Decimal(quantity))
-    due_holds = [_with_estimate(row, row[-1]) for row in await due.fetchall() if (row[0], row[2]) in locked]
     for reservation in due_holds:
         ledger.reservations[reservation.tenant_id, reservation.reservation_id] = reservation
     if amounts is not None:
@@ -248,10 +258,9 @@ async def load(
     if to_refund is not None:
         _add_captures_to_refund(ledger, [row for row in await to_refund.fetchall() if (row[0], row[2]) in locked])
     tenant_rows = await tenants.fetchall()
-    ((now,),) = await clock.fetchall()
     return Loaded(
         ledger=ledger,
-        now=now,
+        now=account_rows[0][-1],
         due=[(reservation, TransactionId(uuid7())) for reservation in due_holds],
         crowded=_crowded(due_holds, due_limit),
         price_epochs={tenant: price_epoch for tenant, price_epoch, _ in tenant_rows},

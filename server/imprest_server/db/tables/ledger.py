@@ -178,7 +178,7 @@ reservations = Table(
         "amount >= 0 AND captured >= 0 AND absorbed >= 0 AND used_so_far >= 0", name="ck_reservations_amounts"
     ),
     CheckConstraint("used_cost >= 0 AND captured_cost >= 0", name="ck_reservations_costs"),
-    # store.sql load_due_holds: the due holds of one account, in the order they expire
+    # store.sql load_accounts: the due holds of one account, in the order they expire
     Index(
         "ix_reservations_due",
         "tenant_id",

@@ -6,20 +6,22 @@
 -- name: begin
 BEGIN ISOLATION LEVEL READ COMMITTED
 
--- name: set_tenants
-SELECT set_config('imprest.tenants', %(tenants)s, true)
-
 -- name: set_lock_timeout
 SELECT set_config('lock_timeout', %(milliseconds)s, true)
 
 -- name: lock_tenants
--- Their prices and budgets stay as they are until this transaction ends.
+-- Their prices and budgets stay as they are until this transaction ends. Only these tenants' rows are visible from here
+-- on, already to the lateral sub-select: it refers to what it makes visible, so that comes first.
 SELECT locked.tenant_id, locked.price_epoch, locked.budget_epoch
-FROM (SELECT tenant_id FROM unnest(%(tenants)s::text[]) AS named (tenant_id) ORDER BY tenant_id) AS wanted
+FROM (
+    SELECT tenant_id, set_config('imprest.tenants', %(visible)s, true) AS visible
+    FROM unnest(%(tenants)s::text[]) AS named (tenant_id)
+    ORDER BY tenant_id
+) AS wanted
 CROSS JOIN LATERAL (
     SELECT tenant_id, price_epoch, budget_epoch
     FROM tenants
-    WHERE tenant_id = wanted.tenant_id
+    WHERE tenant_id = wanted.tenant_id AND wanted.visible IS NOT NULL
     FOR KEY SHARE
 ) AS locked
 
@@ -64,25 +66,53 @@ CROSS JOIN LATERAL (
     FOR NO KEY UPDATE
 ) AS locked
 
--- name: clock
-SELECT clock_timestamp()
-
 -- name: load_accounts
+-- The accounts, each with its due holds, and the clock they are due by: at least one row, with the clock alone when
+-- there is no account.
 SELECT
     found.tenant_id, found.account_id, found.customer_id, found.display_name, found.currency_code,
     found.parent_account_id, found.credit_limit, found.overrun_policy, found.max_overrun,
     found.max_concurrent_calls, found.low_balance_threshold, found.time_zone, found.labels, found.state,
-    found.create_time, found.update_time
-FROM ({wanted_books}) AS wanted
-CROSS JOIN LATERAL (
+    found.create_time, found.update_time,
+    due.tenant_id, due.reservation_id, due.account_id, due.call_id, due.state, due.amount, due.captured,
+    due.absorbed, due.used_so_far, due.on_expiry, due.labels, due.create_time, due.expire_time, due.end_time,
+    due.ended_by, due.late, due.provisional_hold, due.provisional_charged, due.provisional_absorbed,
+    due.provisional_transaction_id, due.price_epoch, due.used_cost, due.captured_cost, due.provisional_cost,
+    due.estimate,
+    clock.instant
+FROM (SELECT clock_timestamp() AS instant) AS clock
+LEFT JOIN LATERAL (
     SELECT
-        tenant_id, account_id, customer_id, display_name, currency_code, parent_account_id, credit_limit,
-        overrun_policy, max_overrun, max_concurrent_calls, low_balance_threshold, time_zone, labels, state,
-        create_time, update_time
-    FROM accounts
-    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id
-    LIMIT 1
-) AS found
+        named.tenant_id, named.account_id, named.customer_id, named.display_name, named.currency_code,
+        named.parent_account_id, named.credit_limit, named.overrun_policy, named.max_overrun,
+        named.max_concurrent_calls, named.low_balance_threshold, named.time_zone, named.labels, named.state,
+        named.create_time, named.update_time
+    FROM ({wanted_books}) AS wanted
+    CROSS JOIN LATERAL (
+        SELECT
+            tenant_id, account_id, customer_id, display_name, currency_code, parent_account_id, credit_limit,
+            overrun_policy, max_overrun, max_concurrent_calls, low_balance_threshold, time_zone, labels, state,
+            create_time, update_time
+        FROM accounts
+        WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id
+        LIMIT 1
+    ) AS named
+) AS found ON true
+LEFT JOIN LATERAL (
+    SELECT
+        tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far,
+        on_expiry, labels, create_time, expire_time, end_time, ended_by, late, provisional_hold,
+        provisional_charged, provisional_absorbed, provisional_transaction_id, price_epoch, used_cost,
+        captured_cost, provisional_cost, estimate
+    FROM reservations
+    WHERE
+        tenant_id = found.tenant_id
+        AND account_id = found.account_id
+        AND state = 'ACTIVE'
+        AND expire_time <= clock.instant
+    ORDER BY expire_time, reservation_id
+    LIMIT %(due_limit)s
+) AS due ON true
 
 -- name: load_operations
 SELECT
@@ -118,32 +148,6 @@ CROSS JOIN LATERAL (
     WHERE tenant_id = wanted.tenant_id AND reservation_id = wanted.reservation_id
     LIMIT 1
 ) AS found
-
--- name: load_due_holds
--- The clock of this statement is later than the batch's: the rules leave out what is not due yet at theirs.
--- It is read once, by a sub-select: compared with the volatile function itself no index could be searched.
-SELECT
-    due.tenant_id, due.reservation_id, due.account_id, due.call_id, due.state, due.amount, due.captured,
-    due.absorbed, due.used_so_far, due.on_expiry, due.labels, due.create_time, due.expire_time, due.end_time,
-    due.ended_by, due.late, due.provisional_hold, due.provisional_charged, due.provisional_absorbed,
-    due.provisional_transaction_id, due.price_epoch, due.used_cost, due.captured_cost, due.provisional_cost,
-    due.estimate
-FROM ({wanted_books}) AS wanted
-CROSS JOIN LATERAL (
-    SELECT
-        tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far,
-        on_expiry, labels, create_time, expire_time, end_time, ended_by, late, provisional_hold,
-        provisional_charged, provisional_absorbed, provisional_transaction_id, price_epoch, used_cost,
-        captured_cost, provisional_cost, estimate
-    FROM reservations
-    WHERE
-        tenant_id = wanted.tenant_id
-        AND account_id = wanted.account_id
-        AND state = 'ACTIVE'
-        AND expire_time <= (SELECT clock_timestamp())
-    ORDER BY expire_time, reservation_id
-    LIMIT %(due_limit)s
-) AS due
 
 -- name: load_external_references
 SELECT found.tenant_id, found.kind, found.external_reference
