@@ -65,5 +65,5 @@ async def _waits_for_accounts(database: Database) -> None:
     """Return when a session waits for the accounts."""
     with psycopg.connect(database.owner_dsn, autocommit=True) as watcher:
         waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'accounts'::regclass"
-        while not watcher.execute(waiting).fetchone():
+        while not watcher.execute(waiting).fetchone():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
