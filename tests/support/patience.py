@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from imprest_client import Connection
+from imprest_client import Connection, ImprestError, RetryPolicy
 from imprest_client.testing import FakeImprest
 
 #: For what comes, sooner or later.
@@ -22,18 +22,28 @@ def patient(server: FakeImprest) -> Connection:
     return Connection(server.target, connections=1, timeout_s=PATIENCE_S, attempt_timeout_s=PATIENCE_S)
 
 
+class Once(RetryPolicy):
+    """No request is sent a second time."""
+
+    def wait_s(self, attempt: int, error: ImprestError, draw: float) -> float | None:
+        return None
+
+
 @contextmanager
-def hurry(connection: Connection) -> Iterator[None]:
-    """Requests that are made meanwhile have little time."""
-    before, connection.timeout_s = connection.timeout_s, SOON_S
+def once(connection: Connection) -> Iterator[None]:
+    """What the server does not do, or does without an answer, is told at once.
+
+    A short deadline would do so, too, and leave a request on its way that may arrive when all is well again.
+    """
+    before, connection.retry = connection.retry, Once()
     try:
         yield
     finally:
-        connection.timeout_s = before
+        connection.retry = before
 
 
 @contextmanager
 def outage(server: FakeImprest, connection: Connection) -> Iterator[None]:
-    """The server is away, which is noticed soon."""
-    with server.outage(), hurry(connection):
+    """The server is away, which is told at once."""
+    with server.outage(), once(connection):
         yield

@@ -16,7 +16,7 @@ from imprest_client.model import OverrunPolicy, ReservationState
 from imprest_client.pricing_model import RatedLine
 from imprest_client.spool import SpoolState
 from imprest_client.testing import FakeImprest, UnitPrice
-from tests.support.patience import PATIENCE_S, SOON_S, patient
+from tests.support.patience import PATIENCE_S, once, outage, patient
 
 # the block of a call is what is tested
 
@@ -266,17 +266,13 @@ async def test_an_overrun_that_is_rejected_charges_the_hold(admin: AdminClient, 
 
 
 async def test_a_lost_answer_is_asked_for_with_the_same_bytes(
-    server: FakeImprest, admin: AdminClient, controller: CallController
+    server: FakeImprest, admin: AdminClient, controller: CallController, connection: Connection
 ) -> None:
     async with controller.call("acme", estimate=talk(100), heartbeat=NEVER) as call:
         call.usage.add(TALK, 20)
-        server.lose_answers(10**6)
-        call._client = controller.with_timeout(SOON_S)
-        while "Commit" not in server.rpcs:  # or nothing was done yet
-            with pytest.raises(Retryable):
-                await call.hang_up()
-        server.lose_answers(0)
-        call._client = controller
+        server.lose_answers(1)
+        with once(connection), pytest.raises(Retryable):
+            await call.hang_up()
         receipt = await call.hang_up()
     assert receipt is not None
     assert receipt.replayed
@@ -288,8 +284,8 @@ async def test_the_lines_wait_in_the_spool_without_a_network(
 ) -> None:
     async with AgentClient(connection, spool=spool) as agent:
         hold = (await agent.reserve("acme", estimate=talk(100))).reservation.reservation_id
-        with server.outage():
-            receipt = await agent.with_timeout(SOON_S).hang_up(hold, usage=talk(25))
+        with outage(server, connection):
+            receipt = await agent.hang_up(hold, usage=talk(25))
             assert receipt is None
     async with AgentClient(connection, spool=spool) as later:
         assert await later.flush(PATIENCE_S) == 0

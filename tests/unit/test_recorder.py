@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from imprest_client import AdminClient, AgentClient, Connection, RecorderFull, Spool, UndeliveredUsage
+from imprest_client import recorder as recorder_module
 from imprest_client.errors import InsufficientFunds
 from imprest_client.spool import SpoolState
 from imprest_client.testing import FakeImprest
@@ -101,12 +102,22 @@ async def test_an_outage_only_delays(
     assert await wallet(admin) == 6
 
 
-async def test_what_is_not_delivered_is_told(server: FakeImprest, admin: AdminClient, agent: AgentClient) -> None:
-    with server.outage(), pytest.raises(UndeliveredUsage) as told:
-        async with agent.recorder(exit_timeout_s=0.2) as recorder:
+async def test_what_is_not_delivered_is_told(
+    server: FakeImprest,
+    admin: AdminClient,
+    agent: AgentClient,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recorder_module, "_FIRST_PAUSE_S", PATIENCE_S)
+    with outage(server, connection), pytest.raises(UndeliveredUsage) as told:
+        async with agent.recorder(exit_timeout_s=0) as recorder:
             key = recorder.charge("acme", "0.25", call_id="c-1")
             recorder.charge("acme", "0.5", currency="EUR", idempotency_key="mine")
             recorder.charge("acme", 1)
+            # None is on its way when all is well again.
+            while server.rpcs.count("Charge") < 3 or recorder._under_way:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
     charges = {charge.idempotency_key: charge for charge in told.value.charges}
     assert len(charges) == 3
     assert (charges[key].account_id, charges[key].amount, charges[key].call_id) == ("acme", Decimal("0.25"), "c-1")

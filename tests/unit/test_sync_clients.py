@@ -163,6 +163,10 @@ def test_ctrl_c_is_heard_also_when_the_system_tells_it_another_thread() -> None:
     cancelled = threading.Event()
 
     async def interrupted() -> None:
+        caller = threading.main_thread().ident
+        while sys._current_frames()[caller or 0].f_code is not threading.Condition.wait.__code__:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # it sleeps
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         try:
             await asyncio.sleep(PATIENCE_S)
