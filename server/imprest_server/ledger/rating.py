@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from imprest_server.core.ids import AccountId, ReservationId, TenantId
-from imprest_server.core.usage import RatedLine, UsageReport
+from imprest_server.core.usage import RatedLine, UsageLine, UsageReport
 from imprest_server.ledger.model import Account
 
 
@@ -110,6 +110,16 @@ class LineAmounts:
     price_version: UUID
     cost_version: UUID | None
     stated: bool = False
+
+
+class CostedLine(NamedTuple):
+    """A posted usage line whose cost is to be stated: its call, the transaction that posted it (None: nothing was), and
+    how its price and cost came about."""
+
+    call_id: str
+    seq: int | None
+    line: UsageLine
+    match: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
