@@ -126,7 +126,8 @@ class CostedLine(NamedTuple):
 class ReratedLine:
     """A usage line of the transaction `captured_seq` at another price or cost than `before`. Never changed.
 
-    `stated` is as of LineAmounts. `seq` is the transaction that posted the difference, None when there was nothing to post.
+    `stated` is as of LineAmounts. `seq` is the transaction that posted the difference, None when there was nothing to
+    post.
     """
 
     tenant_id: TenantId
