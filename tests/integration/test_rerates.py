@@ -314,6 +314,37 @@ async def test_a_cost_that_was_stated_is_left_alone(desk: Desk) -> None:
     assert (book["revenue"], book["provider_cost"]) == (36 * NANO, 7 * NANO + 6 * NANO // 10)
 
 
+async def test_lines_whose_cost_was_stated_are_left_alone(desk: Desk) -> None:
+    await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    await desk.lanes.open("ann", "20")
+    usage = UsageReport(lines=(*units(4, "a", meter=SECONDS).lines, *units(4, "b", meter=SECONDS).lines))
+    charge = ops.Charge(tenant_id=TENANT, idempotency_key="c", account_id=ANN, usage=usage)
+    transaction_id = (await desk.lanes.post(charge)).reply.transaction_id
+    await desk.lanes.post(
+        ops.TrueUpCost(tenant_id=TENANT, idempotency_key="t", transaction_id=transaction_id, line_costs={"a": usd("3")})
+    )
+    assert desk.book()["provider_cost"] == 5 * NANO
+    costlier = await desk.shop.publish(cost, [unit("1", SECONDS)])
+    ((item,), _, _) = await desk.rerate(costlier)
+    assert (item.before[1], item.after[1]) == (5 * NANO, 7 * NANO)
+    assert (desk.book()["provider_cost"], (await desk.rerate(costlier))[0]) == (7 * NANO, [])
+
+
+@pytest.mark.usefixtures("moving_clock")
+async def test_what_a_late_commit_left_as_stated_is_left_alone(desk: Desk) -> None:
+    await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    hold = await desk.lanes.hold(await desk.lanes.open("ann", "50"), "30")
+    fields: dict[str, Any] = {"tenant_id": TENANT, "reservation_id": hold}
+    await desk.lanes.post(ops.Extend(**fields, idempotency_key="e", used=units(4, meter=SECONDS)))
+    clock.advance(desk.database.owner_dsn, 3600)
+    await desk.lanes.post(ops.TrueUpCost(**fields, idempotency_key="t", cost=usd("3")))
+    await desk.lanes.post(ops.Commit(**fields, idempotency_key="c", usage=units(6, meter=SECONDS)))
+    ((item,), _, _) = await desk.rerate(await desk.shop.publish(cost, [unit("1", SECONDS)]))
+    assert (bool(item.skipped), desk.book()["provider_cost"]) == (True, 3 * NANO)
+
+
 async def test_a_cost_that_is_stated_while_a_rerate_runs_is_left_alone(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

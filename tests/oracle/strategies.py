@@ -96,7 +96,8 @@ _advance = _step("advance", seconds=st.sampled_from(_ADVANCES))
 
 _WEIGHTED = (
     *[_reserve] * 5, *[_extend] * 4, *[_commit] * 5, _capture, _capture, _void, _charge, _record, _refund, _refund,
-    _refund_transaction, _true_up, _true_up_transaction, _credit, _credit, _adjust, _transfer, _account, _close, _update, _read, *[_advance] * 3,
+    _refund_transaction, _true_up, _true_up_transaction, _credit, _credit, _adjust, _transfer, _account, _close,
+    _update, _read, *[_advance] * 3,
 )  # fmt: skip
 
 

@@ -289,15 +289,17 @@ class Refund(Operation):
 
 @named_value
 class TrueUpCost(Operation):
-    """Correct what providers charge for one transaction, or for a reservation's captures, to `cost` in all.
+    """Correct what providers charge for one transaction, or for a reservation's captures: to `cost` in all, or usage
+    lines of theirs, by their ids, to `line_costs`.
 
-    Exactly one of the two targets is set.
+    Exactly one of the two targets is set, and one of the two corrections.
     """
 
     kind = OperationKind.TRUE_UP_COST
     transaction_id: TransactionId | None = None
     reservation_id: ReservationId | None = None
-    cost: Money
+    cost: Money | None = None
+    line_costs: Mapping[str, Money] | None = None
     reason: str | None = None
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from imprest_server.core.ids import AccountId, ReservationId, TenantId
-from imprest_server.core.usage import RatedLine, UsageReport
+from imprest_server.core.usage import RatedLine, UsageLine, UsageReport
 from imprest_server.core.values import named_value, value
 from imprest_server.ledger.model import Account
 
@@ -112,11 +112,22 @@ class LineAmounts:
     stated: bool = False
 
 
+class CostedLine(NamedTuple):
+    """A posted usage line whose cost is to be stated: its call, the transaction that posted it (None: nothing was), and
+    how its price and cost came about."""
+
+    call_id: str
+    seq: int | None
+    line: UsageLine
+    match: str
+
+
 @named_value
 class ReratedLine:
     """A usage line of the transaction `captured_seq` at another price or cost than `before`. Never changed.
 
-    `stated` is as of LineAmounts. `seq` is the transaction that posted the difference, None when there was nothing to post.
+    `stated` is as of LineAmounts. `seq` is the transaction that posted the difference, None when there was nothing to
+    post.
     """
 
     tenant_id: TenantId

@@ -20,14 +20,14 @@ from psycopg import AsyncConnection, AsyncCursor
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId, uuid7
 from imprest_server.core.money import nanos_of
-from imprest_server.core.usage import MeterAmount
+from imprest_server.core.usage import MeterAmount, UsageLine
 from imprest_server.db.arrays import array, integer, optional_numeric, text, timestamp, uuid
 from imprest_server.db.pool import tenants_setting
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.ledger.columns import rows_to_write
 from imprest_server.ledger.model import CAPTURES, Capture, Reservation, TransactionKind
 from imprest_server.ledger.operations import OperationKind, StoredOperation
-from imprest_server.ledger.rating import CounterKey, LineAmounts
+from imprest_server.ledger.rating import CostedLine, CounterKey, LineAmounts
 from imprest_server.ledger.rows import (
     ACCOUNT_WIDTH,
     RESERVATION_WIDTH,
@@ -67,7 +67,8 @@ class Wanted:
     Usage: `lines` and `lines_of` are lines with ids of their own, of calls and of reservations; `counters` and
     `counters_of` are the accounts, named or of reservations, whose months are looked at, with an instant in the month
     (None: now); `counts_of` are the reservations whose own part of that matters. `rerated` are the transactions whose
-    lines are re-rated.
+    lines are re-rated, `costed_lines` and `costed_lines_of` the lines, of transactions and of reservations, whose costs
+    are stated.
     """
 
     tenants: set[TenantId] = field(default_factory=set[TenantId])
@@ -90,6 +91,12 @@ class Wanted:
     counts_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
     rerated: set[tuple[TenantId, AccountId, int, TransactionId]] = field(
         default_factory=set[tuple[TenantId, AccountId, int, TransactionId]]
+    )
+    costed_lines: set[tuple[TenantId, TransactionId, str]] = field(
+        default_factory=set[tuple[TenantId, TransactionId, str]]
+    )
+    costed_lines_of: set[tuple[TenantId, ReservationId, str]] = field(
+        default_factory=set[tuple[TenantId, ReservationId, str]]
     )
 
 
@@ -179,6 +186,16 @@ async def load(
             "load_rerates", {**rerated, "transactions": array(uuid(captured) for *_, captured in wanted.rerated)}
         )
 
+    costed = None
+    if wanted.costed_lines or wanted.costed_lines_of:
+        costed = await run(
+            "load_costed_lines",
+            {
+                **_columns(wanted.costed_lines, "transaction_tenants", "transactions", "transaction_lines"),
+                **_columns(wanted.costed_lines_of, "reservation_tenants", "reservations", "reservation_lines"),
+            },
+        )
+
     locked_rows = await locks.fetchall()
     lock_wait_s = time.monotonic() - sent
     ledger = Ledger(terms)
@@ -230,6 +247,9 @@ async def load(
     if rerates is not None:
         for tenant, captured, rerate in await rerates.fetchall():
             ledger.rerates_of[tenant, captured].append(rerate)
+    if costed is not None:
+        for row in await costed.fetchall():
+            _add_costed_line(ledger, row)
     captures = to_refund = None
     by_id = wanted.captures | _captures_of_expiries(ledger, wanted.expiries_of)
     by_id |= {(key[0], rerate) for key, found in ledger.rerates_of.items() for rerate in found}
@@ -352,6 +372,14 @@ def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
                 stated=stated,
             ),
         )
+
+
+def _add_costed_line(ledger: Ledger, row: tuple[Any, ...]) -> None:
+    tenant, target, account_id, call_id, line_id, seq, meter, quantity, match, number, price, cost, *exact = row
+    now_costs = LineAmounts(number, nanos_of(price), nanos_of(cost), *exact)
+    line = UsageLine(line_id=line_id, meter=meter, quantity=quantity)
+    ledger.costed_lines[tenant, target, line_id] = CostedLine(call_id, seq, line, match)
+    ledger.line_amounts[tenant, account_id, call_id, line_id] = now_costs
 
 
 def _add_captures_to_refund(ledger: Ledger, rows: list[tuple[Any, ...]]) -> None:

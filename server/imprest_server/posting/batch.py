@@ -143,8 +143,10 @@ def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
             if op.reservation_id is not None:
                 wanted.reservations.add((tenant, op.reservation_id))
                 wanted.costs_of.add((tenant, op.reservation_id))
+                wanted.costed_lines_of.update((tenant, op.reservation_id, line_id) for line_id in op.line_costs or ())
             if op.transaction_id is not None:
                 wanted.captures.add((tenant, op.transaction_id))
+                wanted.costed_lines.update((tenant, op.transaction_id, line_id) for line_id in op.line_costs or ())
         case ops.ChargeSubscription():
             wanted.accounts.add((tenant, op.account_id))
             wanted.counters.add((tenant, op.account_id, op.usage.start_time))

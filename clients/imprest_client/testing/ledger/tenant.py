@@ -88,6 +88,8 @@ class Tenant:
         """By how much they have lowered it."""
         self.stated: set[str] = set()
         """The transactions whose cost a true-up has stated."""
+        self.line_costs: dict[tuple[str, str], int] = {}
+        """What a true-up has said that a line costs, by its transaction and its id."""
         self.lines: dict[tuple[str, str, str], Line] = {}
         """The usage lines with an id, by account, call and id."""
         self.lines_of: dict[str, tuple[Rated, ...]] = {}
@@ -136,7 +138,7 @@ class Tenant:
         memory = set(self.references), dict(self.refunded), dict(self.returned), list(self.allocations)
         owed_before = owed(self.accounts.values())
         costs = dict(self.cost_reversed), dict(self.cost_returned), dict(self.lines)
-        stated = dict(self.cost_added), dict(self.cost_taken), set(self.stated)
+        stated = dict(self.cost_added), dict(self.cost_taken), set(self.stated), dict(self.line_costs)
         try:
             validate_times(request, now)
             outcome = self._rules[request["op"]](self, request, now)
@@ -145,7 +147,7 @@ class Tenant:
             self.accounts = {key: before.get(key, account) for key, account in self.accounts.items() if key in known}
             self.references, self.refunded, self.returned, self.allocations = memory
             self.cost_reversed, self.cost_returned, self.lines = costs
-            self.cost_added, self.cost_taken, self.stated = stated
+            self.cost_added, self.cost_taken, self.stated, self.line_costs = stated
             return Outcome(denied=denial.reason, values=denial.values)
         if request["op"] not in READS:
             changed = [self.accounts[account_id] for account_id in sorted(touched)]
@@ -301,7 +303,7 @@ def check_currency(request: Request, *accounts: Account) -> None:
     """Raises Denied(CURRENCY_MISMATCH) if the request has an amount in another currency than an account's."""
     first, *others = accounts
     currencies = [account.currency for account in others]
-    if any(request.get(name) is not None for name in AMOUNT_FIELDS):
+    if any(request.get(name) is not None for name in (*AMOUNT_FIELDS, "line_costs")):
         currencies += [request["currency"], *request.get("more_currencies", ())]
     for currency in currencies:
         if currency != first.currency:

@@ -232,7 +232,11 @@ def _refund(request: Request) -> None:
 
 def _true_up_cost(request: Request) -> None:
     _target(request)
-    _require_amount(request, "cost", positive=False)
+    lines = request.get("line_costs")
+    _require((request.get("cost") is None) != (not lines), "cost", "is required, or lines; not both")
+    _require_amount(request, "cost", positive=False, optional=True)
+    for line_id, cost in (lines or {}).items():
+        _require(nanos_from_text(cost) >= 0, f"lines[{line_id}].cost", "must not be negative")
 
 
 def _target(request: Request) -> None:

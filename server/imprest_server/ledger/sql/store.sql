@@ -351,6 +351,79 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS last ON true
 
+-- name: load_costed_lines
+-- Usage lines by their ids, of transactions and of reservations, with what they cost and the transaction that charged
+-- for them.
+SELECT
+    u.tenant_id, u.target, u.account_id, u.call_id, u.line_id, u.seq, u.meter, u.quantity,
+    coalesce(last.match, u.match), coalesce(last.number, 0), coalesce(last.price, u.price),
+    coalesce(last.cost, u.cost), coalesce(last.exact_price, u.exact_price), coalesce(last.exact_cost, u.exact_cost),
+    coalesce(last.price_version_id, u.price_version_id),
+    CASE WHEN last.number IS NULL THEN u.cost_version_id ELSE last.cost_version_id END, coalesce(last.stated, false)
+FROM (
+    SELECT
+        found.tenant_id, named.transaction_id AS target, found.account_id, found.call_id, found.line_id, found.seq,
+        found.meter, found.quantity, found.match, found.price, found.cost, found.exact_price, found.exact_cost,
+        found.price_version_id, found.cost_version_id
+    FROM
+        unnest(%(transaction_tenants)s::text[], %(transactions)s::uuid[], %(transaction_lines)s::text[])
+        AS named (tenant_id, transaction_id, line_id)
+    CROSS JOIN LATERAL (
+        SELECT tenant_id, account_id, seq
+        FROM transactions
+        WHERE tenant_id = named.tenant_id AND transaction_id = named.transaction_id
+        LIMIT 1
+    ) AS t
+    CROSS JOIN LATERAL (
+        SELECT
+            tenant_id, account_id, call_id, line_id, seq, meter, quantity, match, price, cost, exact_price, exact_cost,
+            price_version_id, cost_version_id
+        FROM usage_lines
+        WHERE tenant_id = t.tenant_id AND account_id = t.account_id AND seq = t.seq AND line_id = named.line_id
+        OFFSET 0
+    ) AS found
+    UNION ALL
+    SELECT
+        found.tenant_id, named.reservation_id, found.account_id, found.call_id, found.line_id, found.seq, found.meter,
+        found.quantity, found.match, found.price, found.cost, found.exact_price, found.exact_cost,
+        found.price_version_id, found.cost_version_id
+    FROM
+        unnest(%(reservation_tenants)s::text[], %(reservations)s::uuid[], %(reservation_lines)s::text[])
+        AS named (tenant_id, reservation_id, line_id)
+    CROSS JOIN LATERAL (
+        SELECT
+            tenant_id, account_id, reservation_id,
+            coalesce(nullif(call_id, ''), 'rsv_' || replace(reservation_id::text, '-', '')) AS call_id
+        FROM reservations
+        WHERE tenant_id = named.tenant_id AND reservation_id = named.reservation_id
+        LIMIT 1
+    ) AS r
+    CROSS JOIN LATERAL (
+        SELECT
+            tenant_id, account_id, call_id, line_id, seq, meter, quantity, match, price, cost, exact_price, exact_cost,
+            price_version_id, cost_version_id
+        FROM usage_lines
+        WHERE
+            tenant_id = r.tenant_id
+            AND account_id = r.account_id
+            AND call_id = r.call_id
+            AND line_id = named.line_id
+            AND reservation_id = r.reservation_id
+        OFFSET 0
+    ) AS found
+) AS u
+LEFT JOIN LATERAL (
+    SELECT number, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, match, stated
+    FROM rerated_lines
+    WHERE
+        tenant_id = u.tenant_id
+        AND account_id = u.account_id
+        AND call_id = u.call_id
+        AND line_id = u.line_id
+    ORDER BY number DESC
+    LIMIT 1
+) AS last ON true
+
 -- name: load_rerates
 -- The transactions that have re-rated others before, oldest first.
 SELECT wanted.tenant_id, wanted.transaction_id, found.transaction_id
@@ -365,7 +438,11 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT transaction_id
     FROM transactions
-    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id AND seq = again.seq
+    WHERE
+        tenant_id = wanted.tenant_id
+        AND account_id = wanted.account_id
+        AND seq = again.seq
+        AND kind = 'RERATE'
     LIMIT 1
 ) AS found
 ORDER BY again.seq
