@@ -13,9 +13,15 @@ SELECT set_config('imprest.tenants', %(tenants)s, true)
 SELECT set_config('lock_timeout', %(milliseconds)s, true)
 
 -- name: lock_tenants
--- Their prices and budgets stay as they are until this transaction ends.
+-- Their prices and budgets stay as they are until this transaction ends. The advisory lock comes first: its queue is
+-- fair. Row locks that do not conflict overtake whoever waits, so that batches, always some under way, would keep
+-- those out who want the row alone.
 SELECT locked.tenant_id, locked.price_epoch, locked.budget_epoch
-FROM (SELECT tenant_id FROM unnest(%(tenants)s::text[]) AS named (tenant_id) ORDER BY tenant_id) AS wanted
+FROM (
+    SELECT tenant_id, pg_advisory_xact_lock_shared(hashtextextended(tenant_id, 0))
+    FROM (SELECT tenant_id FROM unnest(%(tenants)s::text[]) AS named (tenant_id) ORDER BY tenant_id) AS named
+    OFFSET 0
+) AS wanted
 CROSS JOIN LATERAL (
     SELECT tenant_id, price_epoch, budget_epoch
     FROM tenants
