@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 import aiohttp
 import aiosmtplib
+from aiohttp.client_proto import ResponseHandler
 
 from imprest_server.budgets.channels import render
 from imprest_server.budgets.channels.model import Attempt, Channel, ChannelKind, Sealed
@@ -26,6 +28,8 @@ from imprest_server.core.ids import format_alert_id
 TIMEOUT_S = 10.0
 _USER_AGENT = "Imprest-Alerts/1"
 _MOST_RETRY_AFTER_S = 4 * 3600
+#: How much of an answer is looked at; what comes after a status and headers of that length is of no interest.
+_MOST_BYTES = 32 * 1024
 
 
 class NotConfigured(Exception):
@@ -143,7 +147,28 @@ def _guarded(gate: Gate, context: ssl.SSLContext, *, tls: bool) -> aiohttp.TCPCo
         gate.check(str(address[0]), tls=tls)
         return socket.socket(family, kind, protocol)
 
-    return aiohttp.TCPConnector(ssl=context, socket_factory=make, use_dns_cache=False, force_close=True)
+    connector = aiohttp.TCPConnector(ssl=context, socket_factory=make, use_dns_cache=False, force_close=True)
+    connector._factory = partial(_Beginning, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+    return connector
+
+
+class _Beginning(ResponseHandler):
+    """Receives the beginning of an answer, and no more.
+
+    The library queues a receiver's interim answers (100, 103) as fast as they come: they would leave no time for
+    anything else.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._left = _MOST_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        """What follows the beginning is not received any more."""
+        super().data_received(data[: self._left])
+        self._left = max(0, self._left - len(data))
+        if not self._left:
+            self.abort()
 
 
 def _retry_after(text: str, now: datetime) -> int | None:

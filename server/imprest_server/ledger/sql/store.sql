@@ -10,13 +10,18 @@ BEGIN ISOLATION LEVEL READ COMMITTED
 SELECT set_config('lock_timeout', %(milliseconds)s, true)
 
 -- name: lock_tenants
--- Their prices and budgets stay as they are until this transaction ends. Only these tenants' rows are visible from here
--- on, already to the lateral sub-select: it refers to what it makes visible, so that comes first.
+-- Their prices and budgets stay as they are until this transaction ends. The advisory lock comes first: its queue is
+-- fair. Row locks that do not conflict overtake whoever waits, so that batches, always some under way, would keep
+-- those out who want the row alone. Only these tenants' rows are visible from here on, already to the lateral
+-- sub-select: it refers to what makes them visible, so that comes first.
 SELECT locked.tenant_id, locked.price_epoch, locked.budget_epoch
 FROM (
-    SELECT tenant_id, set_config('imprest.tenants', %(visible)s, true) AS visible
-    FROM unnest(%(tenants)s::text[]) AS named (tenant_id)
-    ORDER BY tenant_id
+    SELECT
+        tenant_id,
+        set_config('imprest.tenants', %(visible)s, true) AS visible,
+        pg_advisory_xact_lock_shared(hashtextextended(tenant_id, 0))
+    FROM (SELECT tenant_id FROM unnest(%(tenants)s::text[]) AS named (tenant_id) ORDER BY tenant_id) AS named
+    OFFSET 0
 ) AS wanted
 CROSS JOIN LATERAL (
     SELECT tenant_id, price_epoch, budget_epoch
