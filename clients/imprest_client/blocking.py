@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import functools
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
@@ -35,11 +36,7 @@ class LoopThread:
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine to its end and return its result; an exception here (Ctrl-C) cancels it there."""
-        loop = self.loop()
-        if self._thread is threading.current_thread():
-            coroutine.close()
-            raise RuntimeError("a blocking client cannot be used on the event loop that works for it")
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        future = self._started(coroutine)
         try:
             while True:
                 try:
@@ -51,10 +48,20 @@ class LoopThread:
             future.cancel()
             raise
 
+    def _started(self, coroutine: Coroutine[Any, Any, R]) -> concurrent.futures.Future[R]:
+        try:
+            loop = self.loop()
+            if self._thread is threading.current_thread():
+                raise RuntimeError("a blocking client cannot be used on the event loop that works for it")
+        except RuntimeError:
+            coroutine.close()
+            raise
+        return asyncio.run_coroutine_threadsafe(coroutine, loop)
+
     def finish(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine that must come to its end: an exception here (Ctrl-C) waits for it, and only a second one
         cancels it."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop())
+        future = self._started(coroutine)
         try:
             return future.result()
         except BaseException:
@@ -75,9 +82,17 @@ class LoopThread:
         return self.run(called())
 
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop; a new one in a forked child, which has no other thread of its parent's."""
+        """The loop.
+
+        Raises:
+            RuntimeError: nothing would ever be answered: gRPC does not survive a fork, nor threads the interpreter.
+        """
+        if self._pid not in (0, os.getpid()):
+            raise RuntimeError("clients were used before this process was forked: start it in another way (spawn)")
+        if sys.is_finalizing():
+            raise RuntimeError("the interpreter is shutting down")
         with self._lock:
-            if self._loop is None or self._pid != os.getpid():
+            if self._loop is None:
                 self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="imprest-client", daemon=True)
                 self._thread.start()

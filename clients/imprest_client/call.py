@@ -336,6 +336,8 @@ class Call:
                 log.warning("the hold %s cannot be extended: %s", self.reservation_id, error)
                 self._announce(error.reason, None)
                 return
+            except Exception:  # without heartbeats the hold would end in the middle of the call
+                log.exception("a heartbeat of %s failed", self.reservation_id)
 
     async def _heartbeat(self) -> None:
         """Report the use, prolong the hold, and raise it if little is left; if not all can be had, by what there is."""

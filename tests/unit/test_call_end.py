@@ -255,6 +255,16 @@ async def test_a_use_that_cannot_be_sent_is_refused_at_once(
     assert await books(admin) == (9, 0)
 
 
+async def test_a_heartbeat_that_cannot_be_sent_is_not_the_last(
+    controller: CallController, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with controller.call("acme", 2, heartbeat=timedelta(milliseconds=5)) as call:
+        call.used("9223372036854775807")  # a step more is no amount any more
+        while caplog.text.count("a heartbeat of") < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        await call.void()
+
+
 # ── its beginning ────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -283,3 +283,31 @@ async def test_an_interrupt_while_a_call_is_committed_waits_for_it() -> None:
         assert await process.stdout.read() == b"charged 1\n"
         await process.wait()
         assert (await admin.get_balance("acme")).wallet == 9
+
+
+ENDS = {
+    "a call that is left open": """
+        manager = CallController(sys.argv[1], currency="USD").call("acme", 2)
+        manager.__enter__().used(1)
+    """,
+    "a stream that is left open": """
+        BudgetClient(sys.argv[1]).alerts().begin()
+    """,
+    "a child that was forked": """
+        client = AdminClient(sys.argv[1])
+        client.get_balance("acme")
+        if os.fork() == 0:
+            try:
+                AdminClient(sys.argv[1]).get_balance("acme")
+            except RuntimeError as error:
+                os._exit(7 if "forked" in str(error) else 8)
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
+    """,
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_process_ends(server: FakeImprest, admin: sync.AdminClient, name: str) -> None:
+    program = "import os, sys\nfrom imprest_client.sync import *\n" + textwrap.dedent(ENDS[name])
+    done = subprocess.run([sys.executable, "-c", program, server.target], capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
