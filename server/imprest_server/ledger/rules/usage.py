@@ -61,7 +61,8 @@ def capture_usage(
             raise UsageLineReused(account_id=account.account_id, call_id=call, line_id=line.line_id)
     fresh = tuple(line for line, stored in zip(lines, known, strict=True) if stored is None)
     basis = _basis(reservation, usage.start_time or effective_time or now, now)
-    priced = _rating(ledger).capture(account, replace(usage, lines=fresh), basis, ledger.counters[account.key])
+    report = usage if fresh == usage.lines else replace(usage, lines=fresh)
+    priced = _rating(ledger).capture(account, report, basis, ledger.counters[account.key])
     answers = iter(priced.lines)
     return Captured(
         price=priced.price,
