@@ -132,6 +132,7 @@ class Operations:
     adjust = _collecting(AdminClient.adjust)
     withdraw = _collecting(AdminClient.withdraw)
     transfer = _collecting(AdminClient.transfer)
+    true_up_cost = _collecting(AdminClient.true_up_cost)
 
 
 class Batch(Operations):
