@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, TypeAlias, overload
@@ -336,8 +336,9 @@ class AdminClient(LedgerClient):
 
     async def true_up_cost(
         self,
-        cost: Amount,
+        cost: Amount | None = None,
         *,
+        lines: Mapping[str, Amount] | None = None,
         transaction_id: str | None = None,
         reservation_id: str | None = None,
         reason: str = "",
@@ -348,16 +349,22 @@ class AdminClient(LedgerClient):
 
         Args:
             cost: What the target costs in all, at least 0: the difference to what it cost so far is posted.
+            lines: What single usage lines of the target cost, by `line_id`, in place of `cost`: a call has several
+                providers, and each sends an invoice of its own.
             transaction_id: A transaction that charged for usage; give this or `reservation_id`.
             reservation_id: All captures of this hold together.
             reason: Why, for the record.
-            currency: Currency of the cost.
+            currency: Currency of the costs.
             idempotency_key: Makes the request repeatable.
         """
         request = usage_service_pb2.TrueUpCostRequest(
             transaction_id=transaction_id,
             reservation_id=reservation_id,
-            cost=self._money(cost, currency),
+            cost=None if cost is None else self._money(cost, currency),
+            lines=[
+                usage_service_pb2.LineCost(line_id=line_id, cost=self._money(amount, currency))
+                for line_id, amount in (lines or {}).items()
+            ],
             reason=reason,
             idempotency_key=key_or_new(idempotency_key),
         )

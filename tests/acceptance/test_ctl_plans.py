@@ -1,6 +1,7 @@
 """`imprestctl plans`, `subscriptions`, `true-up`, `prices assignments` and `prices rerate` against a server."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -107,6 +108,19 @@ async def test_a_true_up(ctl: Ctl, admin: AdminClient) -> None:
     assert balance["wallet"] == "99"
 
 
+async def test_a_true_up_of_single_lines(ctl: Ctl, admin: AdminClient) -> None:
+    lines = [replace(SMS, line_id=name) for name in ("a=1", "b", "c")]
+    charge = await admin.charge("acme", usage=lines, call_id="call-1")
+    stated = await ctl.ok("true-up", charge.transaction_id, "--line", "a=1=1", "--line", "b=0.5", "--yes")
+    assert stated.output.startswith(
+        f"2 usage lines of {charge.transaction_id} cost 1.50 USD, 0.10 USD less than before.\n"
+    )
+    same = await ctl.ok("true-up", charge.transaction_id, "--line", "b=0.5", "--yes")
+    assert same.output.startswith(f"1 usage line of {charge.transaction_id} has cost 0.50 USD all along")
+    assert (await ctl("true-up", charge.transaction_id, "--line", "d=1", "--yes")).status == 3
+    assert (await ctl("true-up", charge.transaction_id, "--line", "b=1", "--line", "c=2EUR", "--yes")).status == 2
+
+
 async def test_a_true_up_of_a_hold_is_in_its_story(ctl: Ctl, admin: AdminClient) -> None:
     hold = (await admin.reserve("acme", estimate=[SMS])).reservation.reservation_id
     await admin.commit(hold, usage=[SMS])
@@ -206,6 +220,9 @@ async def test_assignments(ctl: Ctl) -> None:
         ("plans", "create", "pro"),
         ("true-up", "call-1", "5"),
         ("true-up", "txn_1"),
+        ("true-up", "txn_1", "1", "--line", "a=1"),
+        ("true-up", "txn_1", "--line", "a"),
+        ("true-up", "txn_1", "--line", "a=1", "--line", "a=2"),
         ("prices", "rerate", "--from", "2026-01-01"),
         ("prices", "rerate", "--from", "7d", "--to", "2026-01-01"),
         ("prices", "rerate", "--from", "2026-01-01", "--to", "today"),
