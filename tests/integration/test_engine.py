@@ -140,33 +140,6 @@ async def test_without_a_database_callers_are_told_and_the_engine_recovers(
     await engine.stop()
 
 
-async def test_while_the_database_is_known_to_be_away_nobody_waits_for_it(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first batch is tried again for a while; with the following ones the engine only looks whether it is back."""
-    monkeypatch.setattr("imprest_server.posting.lane.MAX_RETRIES", 2)
-    tries = 0
-    reachable = True
-
-    async def connect() -> psycopg.AsyncConnection[tuple[Any, ...]]:
-        nonlocal tries
-        tries += 1
-        if not reachable:
-            raise psycopg.OperationalError("no route")
-        return await connect_engine(database.app_dsn, statement_timeout_ms=5_000, lock_timeout_ms=5_000)
-
-    engine = Engine(connect, Terms(), batch_max=250, queue_max=100)
-    await engine.start()
-    async with running_lanes(database) as lanes:
-        account = await lanes.open("acme", credit="10")
-        for reachable, allowed in ((False, 3), (False, 1), (False, 1), (True, 1), (False, 3)):
-            await engine._lane.close()
-            tries = 0
-            answer = (await asyncio.gather(engine.submit(lanes.reserve(account, "1")), return_exceptions=True))[0]
-            assert (type(answer), tries) == (Outcome if reachable else Unavailable, allowed)
-    await engine.stop()
-
-
 async def test_an_unexpected_failure_to_connect_is_answered_too(database: Database) -> None:
     """Whatever `connect` raises: the lane lives on and nobody waits for ever."""
     broken = False

@@ -100,7 +100,7 @@ class Engine:
                 await asyncio.wait([self._running], timeout=STOP_S)
             finally:
                 if not self._running.done():
-                    log.warning("the database does not answer: what is queued is cut", waiting=len(self._queue))
+                    log.warning("what is queued takes too long: it is cut", waiting=len(self._queue))
                     self._lane.cut()
                     self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)

@@ -74,8 +74,6 @@ class Lane:
         self._stats = stats
         self._conn: Connection | None = None
         self._unreplicated = False
-        #: Whether the last batch was given up without a connection: then there is no use in making the next ones wait.
-        self._is_down = False
 
     async def open(self) -> None:
         """Connect. Raises psycopg.OperationalError when the database cannot be reached."""
@@ -131,7 +129,7 @@ class Lane:
     async def _try(self, requests: Sequence[Request], lock_timeout_ms: int | None) -> Sequence[Posted]:
         failed = _Failed(Conflict(), splittable=True)
         give_up = time.monotonic() + RETRY_S
-        for attempt in range(1 if self._is_down else MAX_RETRIES + 1):
+        for attempt in range(MAX_RETRIES + 1):
             if attempt:
                 self._stats.retries += 1
                 await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))
@@ -156,7 +154,6 @@ class Lane:
                 if self._unreplicated:
                     raise psycopg.OperationalError("the commit may not have been replicated")
                 posted = True
-                self._is_down = False
                 return results
             except _CONFLICTS as conflict:
                 failed = _Failed(Conflict(), splittable=True)
@@ -181,7 +178,6 @@ class Lane:
                     # Never go on with it: after a pipeline that failed, driver and server may disagree about which
                     # statements are prepared. The server rolls back what is left behind.
                     await self.close()
-        self._is_down = not failed.splittable
         raise failed
 
     def _notice(self, notice: psycopg.errors.Diagnostic) -> None:
