@@ -23,7 +23,9 @@ SESSION = """
 SELECT session_user::text AS login, current_user::text AS role, current_setting('statement_timeout') AS statement,
        current_setting('lock_timeout') AS lock, current_setting('idle_in_transaction_session_timeout') AS idle,
        current_setting('TimeZone') AS zone, current_setting('application_name') AS name,
-       current_setting('search_path') AS path
+       current_setting('search_path') AS path,
+       -- of the session itself: no later change of the configuration reaches it
+       (SELECT setting || ' by ' || source FROM pg_settings WHERE name = 'synchronous_commit') AS durability
 """
 EXPECTED = {
     "login": APP_ROLE,
@@ -34,6 +36,7 @@ EXPECTED = {
     "zone": "UTC",
     "name": "imprest",
     "path": "test_clock, public",
+    "durability": "on by session",
 }
 
 

@@ -47,6 +47,8 @@ SPLIT_S = 15.0
 SPLIT_LOCK_TIMEOUT_MS = 100
 
 _CONFLICTS = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation)
+#: What batches that hold different books may both insert (docs/LOCKING.md). Whoever violates another key has a bug.
+_SHARED_KEYS = frozenset(["pk_operations", "uq_transactions_external_reference", "pk_accounts"])
 
 log = structlog.get_logger(__name__)
 
@@ -156,6 +158,8 @@ class Lane:
                 posted = True
                 return results
             except _CONFLICTS as conflict:
+                if isinstance(conflict, pg.UniqueViolation) and conflict.diag.constraint_name not in _SHARED_KEYS:
+                    raise _Failed(conflict, splittable=True) from conflict
                 failed = _Failed(Conflict(), splittable=True)
                 log.info("batch met a conflict", attempt=attempt, size=len(requests), sqlstate=conflict.sqlstate)
             except pg.LockNotAvailable as locked:
