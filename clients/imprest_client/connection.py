@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final, Generic, Self, TypeVar
 
 import grpc
@@ -63,12 +64,18 @@ class Connection:
         Args:
             target: The server's address, `host:port`.
             connections: How many connections to keep; several for a server with several workers.
-            credentials: For TLS. Default: none, plain text.
-            token: Who is asking, sent as `authorization: Bearer …` with every request. Default: nobody says.
+            credentials: For TLS, such as `grpc.ssl_channel_credentials()`. Default: none, plain text.
+            token: Who is asking, sent as `authorization: Bearer …` with every request. Default: nobody says. In plain
+                text it is sent within this machine only.
             timeout_s: How long a request may take with all its attempts.
             attempt_timeout_s: How long one attempt waits for its answer before the next is made.
             retry: The waits between attempts.
+
+        Raises:
+            ValueError: the token would leave this machine in plain text.
         """
+        if token and credentials is None and not is_loopback(target):
+            raise ValueError(f"the token would go to {target} in plain text: give credentials, too")
         self.target = target
         self.timeout_s = timeout_s
         self.retry = retry or RetryPolicy()
@@ -224,6 +231,16 @@ def _raise_own_cancellation() -> None:
     task = asyncio.current_task()
     if task is None or task.cancelling():
         raise  # noqa: PLE0704
+
+
+def is_loopback(target: str) -> bool:
+    """Whether what is sent to this address, `host:port` or `unix:path`, stays on this machine."""
+    if target.startswith(("unix:", "localhost:")):
+        return True
+    try:
+        return ip_address(target.rpartition(":")[0].strip("[]")).is_loopback
+    except ValueError:  # a name, which may lead anywhere
+        return False
 
 
 def _too_late(key: str | None) -> ImprestError:

@@ -1,22 +1,26 @@
 """Runs the console sessions of a document against a server, and compares what it shows with what happens.
 
-In a block ```console, `$ ` begins a command, `$ echo $?` asks for its exit status, and `# 20 minutes later` moves the
-database's clock. Ids, keys, hashes and times differ from run to run; ids that a document shows stand for those of the
-run, also in later commands. `python -m tests.support.console` writes the true output into docs/IMPRESTCTL.md.
+In a block ```console, `$ ` begins a command, `$ echo $?` asks for its exit status, and `# …` is something else that
+happens (`Console._happenings`). Ids, keys, hashes and times differ from run to run; ids that a document shows stand for
+those of the run, also in later commands. `python -m tests.support.console` writes the true output into the document.
 """
 
 import asyncio
+import base64
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
-from imprest_client import AdminClient
+from imprest_client import AdminClient, UsageLine, sync
+from imprest_client.blocking import LOOP
 from imprest_client.ctl.session import Session
 from imprest_server.db.data_dir import APP_ROLE, DATABASE, OWNER_ROLE
 from imprest_server.db.embedded import EmbeddedPostgres
@@ -24,19 +28,31 @@ from imprest_server.db.migrations import upgrade
 from tests.conftest import Database
 from tests.support import clock
 from tests.support.ctl import Ctl
+from tests.support.receivers import hook
 from tests.support.server import running_server
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "IMPRESTCTL.md"
 ADDRESS = "127.0.0.1:7400"
 CONFIG = "/home/you/.config/imprest/imprestctl.toml"
+HOOK = "http://127.0.0.1:38080/alerts"
+#: Subscriptions are charged at once, and alerts delivered to receivers on this machine.
+SETTINGS: dict[str, Any] = {
+    "sweep_interval_ms": 20,
+    "delivery_interval_ms": 20,
+    "secrets_key": base64.b64encode(bytes(range(32))).decode(),
+    "webhook_allowed_networks": "127.0.0.0/8",
+    "smtp_host": "127.0.0.1",
+    "smtp_security": "none",
+}
 
 _BLOCK = re.compile(r"(```console\n)(.*?)(```)", re.DOTALL)
-_LATER = re.compile(r"# (\d+) minutes later")
-_ID = re.compile(r"(?:rsv_|txn_|ver_|ovr_|alt_)[0-9a-f]{32}|ctl-[0-9a-f-]{36}")
+_ID = re.compile(r"(?:rsv_|txn_|ver_|ovr_|alt_|sub_)[0-9a-f]{32}|ctl-[0-9a-f-]{36}")
 _VARYING = [
     (_ID, "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"), "TIME"),
     (re.compile(r"--resume-token \S+"), "TOKEN"),
+    (re.compile(r"whsec_\S+"), "SECRET"),
+    (re.compile(r"The month \d{4}-\d\d"), "The month"),
     (re.compile(r"\b[0-9a-f]{16}(?:…|[0-9a-f]{48}\b)"), "HASH"),
 ]
 
@@ -61,11 +77,16 @@ class Difference:
 class Console:
     """A session: the commands of all blocks one after the other."""
 
-    def __init__(self, target: str, database: Database, config: Path) -> None:
+    def __init__(self, target: str, config: Path, hook_url: str) -> None:
         self._ctl = Ctl("", {"IMPRESTCTL_CONFIG": str(config)})
-        self._owner_dsn = database.owner_dsn
         self._target = target
-        self._names = {target: ADDRESS, str(config): CONFIG}
+        self._hook_url = hook_url
+        self._names = {target: ADDRESS, str(config): CONFIG, hook_url: HOOK}
+        self._happenings = {
+            "# acme calls +14155550100 for 90 seconds": self._call,
+            "# the month is charged": self._month,
+            "# hooli is charged 10 USD": self._charge,
+        }
         self._ids: dict[str, str] = {}
         self._status = 0
         self.differences: list[Difference] = []
@@ -91,9 +112,8 @@ class Console:
         return "\n".join([*lines, ""])
 
     async def _run(self, command: str) -> str:
-        later = _LATER.fullmatch(command)
-        if later:
-            clock.advance(self._owner_dsn, 60 * int(later[1]))
+        if command.startswith("# "):
+            await self._happenings[command]()
             return ""
         if command == "echo $?":
             return str(self._status)
@@ -101,12 +121,44 @@ class Console:
         assert name == "imprestctl", command
         # The profiles' commands ask no server, and show what is set.
         address = [] if arguments[0] == "profiles" else ["--address", self._target]
-        done = await self._ctl(*arguments, *address)
+        done = await self._ctl(*(word.replace(HOOK, self._hook_url) for word in arguments), *address)
         self._status = done.status
         output = (done.output + done.errors).rstrip("\n")
         for true, shown in self._names.items():
             output = output.replace(true, shown)
         return output
+
+    # ── what happens beside the commands ─────────────────────────────────────────────────────────────
+
+    async def _call(self) -> None:
+        line = UsageLine(
+            meter="telephony.outbound_seconds", quantity=Decimal(90), provider="twilio", destination="14155550100"
+        )
+        await self._by_admin(lambda admin: admin.record_usage("acme", usage=[line], call_id="call-11"))
+
+    async def _month(self) -> None:
+        """Return when the subscription's charge is there."""
+        await self._until("statement", "hooli", "--kind", "usage")
+
+    async def _charge(self) -> None:
+        """Its balance is low then; return when the channel has got the alert."""
+        await self._by_admin(lambda admin: admin.charge("hooli", 10, call_id="call-12"))
+        await self._until("channels", "deliveries", "--state", "delivered")
+
+    async def _until(self, *command: str) -> None:
+        """Return when the command lists something."""
+        while not (await self._ctl(*command, "--json", "--address", self._target)).json:
+            pass
+
+    async def _by_admin(self, act: Callable[[sync.AdminClient], object]) -> None:
+        """In a thread and a loop of its own, as commands run."""
+
+        def run() -> None:
+            with sync.AdminClient(self._target, currency="USD") as admin:
+                act(admin)
+            LOOP.close()
+
+        await asyncio.to_thread(run)
 
 
 def words(command: str) -> list[str]:
@@ -124,7 +176,7 @@ def normal(text: str) -> str:
 def _steps(block: str) -> Iterator[Step]:
     step: Step | None = None
     for line in block.splitlines():
-        if line.startswith("$ ") or _LATER.fullmatch(line):
+        if line.startswith(("$ ", "# ")):
             if step:
                 yield step
             step = Step(line)
@@ -164,10 +216,10 @@ async def replay(database: Database, config: Path, text: str) -> tuple[str, list
 
 
 async def _replay(database: Database, config: Path, text: str) -> tuple[str, list[Difference]]:
-    async with running_server(database) as server:
+    async with running_server(database, **SETTINGS) as server, hook() as receiver:
         async with AdminClient(server.target, currency="USD") as admin:
             await make_calls(admin, database.owner_dsn)
-        console = Console(server.target, database, config)
+        console = Console(server.target, config, receiver.url)
         return await console.replay(text), console.differences
 
 

@@ -49,6 +49,8 @@ def test_without_anything_it_is_the_local_server() -> None:
     assert settings.sources == {
         "profile": "",
         "address": "default",
+        "tls": "",
+        "ca_file": "",
         "token": "",
         "zone": "default",
         "timeout": "default",
@@ -108,6 +110,30 @@ def test_a_token_that_others_can_read_is_remarked() -> None:
     settings = in_force(Options(profile="prod"), profiles=replace(PROFILES, is_private=False))
     assert settings.warnings == ("others can read the token in /etc/imprestctl.toml: chmod 600 it",)
     assert in_force(profiles=replace(PROFILES, is_private=False)).warnings == ()
+
+
+SECURE = Profiles(NONE.path, by_name={"prod": Profile(address="prod:1", ca_file="/ca.pem")})
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "tls", "ca_file"),
+    [
+        (Options(), {}, False, None),
+        (Options(tls=True), {}, True, None),
+        (Options(), {"IMPRESTCTL_TLS": "yes"}, True, None),
+        (Options(), {"IMPRESTCTL_TLS": "0"}, False, None),
+        (Options(), {"IMPRESTCTL_CA_FILE": "/env.pem"}, True, "/env.pem"),
+        (Options(ca_file="/opt.pem"), {"IMPRESTCTL_CA_FILE": "/env.pem"}, True, "/opt.pem"),
+        (Options(profile="prod"), {}, True, "/ca.pem"),
+        (Options(profile="prod", ca_file="/opt.pem"), {}, True, "/opt.pem"),
+        # How a profile's server is reached says nothing about another one.
+        (Options(profile="prod", address="elsewhere:1"), {}, False, None),
+        (Options(profile="prod", address="elsewhere:1", tls=True), {}, True, None),
+    ],
+)
+def test_tls(options: Options, environment: dict[str, str], tls: bool, ca_file: str | None) -> None:
+    settings = in_force(options, environment, SECURE)
+    assert (settings.tls, settings.ca_file) == (tls, ca_file)
 
 
 def test_the_timeout() -> None:

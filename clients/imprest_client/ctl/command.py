@@ -32,6 +32,15 @@ COMMON: dict[str, Any] = {
         ),
     ],
     "address": Annotated[str | None, typer.Option(help="The server, host:port.", rich_help_panel=_PANEL)],
+    "tls": Annotated[bool, typer.Option("--tls", help="Encrypt the connection (TLS).", rich_help_panel=_PANEL)],
+    "ca_file": Annotated[
+        str | None,
+        typer.Option(
+            help="Trust the certificates in this file (PEM), with --tls. Default: those that this machine trusts.",
+            rich_help_panel=_PANEL,
+            metavar="PATH",
+        ),
+    ],
     "token": Annotated[
         str | None,
         typer.Option(

@@ -80,12 +80,15 @@ class Failure:
     idempotency_key: str | None = None
 
 
-def failure_of(error: CtlError | ImprestError, *, address: str = "", key: str | None = None) -> Failure:
+def failure_of(
+    error: CtlError | ImprestError, *, address: str = "", tls: bool = False, key: str | None = None
+) -> Failure:
     """Tell an error.
 
     Args:
         error: What was raised.
         address: The server that was asked.
+        tls: Whether the connection was to be encrypted.
         key: The idempotency key of the command, when it was about to change something.
     """
     if isinstance(error, CtlError):
@@ -94,7 +97,7 @@ def failure_of(error: CtlError | ImprestError, *, address: str = "", key: str | 
         exit_code=_exit_code(error),
         reason=error.reason or error.code.name,
         message=error.details.message,
-        hint=_hint(error, address, key),
+        hint=_hint(error, address, tls, key),
         values=error.details.metadata,
         violations=error.details.violations,
         replayed=error.replayed,
@@ -148,13 +151,17 @@ _HINTS: Final[Mapping[str, str]] = {
 }
 
 
-def _hint(error: ImprestError, address: str, key: str | None) -> str:
+_WITH_TLS: Final = "its certificate has to be for this name, and trusted here or by --ca-file"
+
+
+def _hint(error: ImprestError, address: str, tls: bool, key: str | None) -> str:
     if error.replayed:
         return "this is the stored answer to an earlier request with the same key; to try again use a new --key"
     if isinstance(error, Retryable):
         again = f"run it again with --key {key}: it cannot happen twice" if key else ""
         if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
-            there = f"is a server running on {address}? --address, IMPRESTCTL_ADDRESS or a profile name another one"
+            there = f"is a server running on {address}? --address, IMPRESTCTL_ADDRESS or a profile name another one; "
+            there += _WITH_TLS if tls else "one with TLS needs --tls"
             return f"{there}; {again}" if again else there
         return again or "try again in a moment"
     if error.code is grpc.StatusCode.UNIMPLEMENTED:

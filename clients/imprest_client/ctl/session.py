@@ -8,14 +8,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol, TypeVar
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import grpc
 import typer
 
 from imprest_client.blocking import LOOP
-from imprest_client.connection import Connection
+from imprest_client.connection import Connection, is_loopback
 from imprest_client.ctl.failures import CtlError, ExitCode, Failure, NotConfirmed, UsageError, failure_of
 from imprest_client.ctl.output import Format, Output, Row
 from imprest_client.ctl.rows import Receipt
@@ -88,9 +90,15 @@ class Session:
     @cached_property
     def _connection(self) -> Connection:
         settings = self.settings
+        if settings.token and not settings.tls and not is_loopback(settings.address):
+            raise UsageError(
+                f"the token would go to {settings.address} in plain text, for everybody on the way to read",
+                hint="add --tls when the server has TLS; or go through a tunnel such as ssh -L to an address here",
+            )
         return Connection(
             settings.address,
             connections=1,
+            credentials=_credentials(settings.ca_file) if settings.tls else None,
             token=settings.token,
             timeout_s=settings.timeout_s,
             attempt_timeout_s=_ATTEMPT_TIMEOUT_S,
@@ -152,6 +160,19 @@ class Session:
         self.out.one(row, Receipt(self.key, answer))
 
 
+def _credentials(ca_file: str | None) -> grpc.ChannelCredentials:
+    """For TLS. Raises UsageError when the file has no certificates."""
+    if ca_file is None:
+        return grpc.ssl_channel_credentials()
+    try:
+        certificates = Path(ca_file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {ca_file}: {error.strerror}") from error
+    if b"-----BEGIN CERTIFICATE-----" not in certificates:
+        raise UsageError(f"{ca_file} has no certificates", hint="it should be PEM: -----BEGIN CERTIFICATE-----")
+    return grpc.ssl_channel_credentials(certificates)
+
+
 def run(options: Options, command: Callable[[Session], None]) -> None:
     """Run a command; whatever stops it is told on standard error, in the format it was asked in.
 
@@ -168,8 +189,8 @@ def run(options: Options, command: Callable[[Session], None]) -> None:
     except CtlError as error:
         raise session.fail(failure_of(error)) from error
     except ImprestError as error:
-        address = session.settings.address
-        raise session.fail(failure_of(error, address=address, key=session.key)) from error
+        settings = session.settings
+        raise session.fail(failure_of(error, address=settings.address, tls=settings.tls, key=session.key)) from error
     except (KeyboardInterrupt, typer.Abort) as error:
         hint = f"it may have happened: the same command with --key {session.key} finds out" if session.key else ""
         failure = Failure(ExitCode.INTERRUPTED, "INTERRUPTED", "stopped", hint, idempotency_key=session.key)

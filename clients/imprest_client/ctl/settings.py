@@ -26,7 +26,7 @@ DEFAULT_ADDRESS: Final = "127.0.0.1:7400"
 DEFAULT_TIMEOUT_S: Final = 10.0
 
 PREFIX: Final = "IMPRESTCTL_"
-VARIABLES: Final = ("PROFILE", "ADDRESS", "TOKEN", "ZONE", "TIMEOUT", "CONFIG")
+VARIABLES: Final = ("PROFILE", "ADDRESS", "TLS", "CA_FILE", "TOKEN", "ZONE", "TIMEOUT", "CONFIG")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
@@ -37,6 +37,8 @@ class Profile:
     """What a profile sets; None leaves it to what comes after."""
 
     address: str | None = None
+    tls: bool | None = None
+    ca_file: str | None = None
     token: str | None = None
     zone: str | None = None
 
@@ -66,6 +68,8 @@ class Options:
 
     profile: str | None = None
     address: str | None = None
+    tls: bool = False
+    ca_file: str | None = None
     token: str | None = None
     zone: str | None = None
     timeout_s: float | None = None
@@ -83,6 +87,8 @@ class Settings:
 
     profile: str | None
     address: str
+    tls: bool
+    ca_file: str | None
     token: str | None
     zone: ZoneInfo
     timeout_s: float
@@ -97,7 +103,8 @@ def resolve(options: Options, environment: Mapping[str, str], profiles: Profiles
         UsageError: a value is malformed, a profile is missing, or the environment has an unknown IMPRESTCTL_ variable.
     """
     _check_names(environment)
-    given = {name.lower(): environment.get(PREFIX + name, "") for name in VARIABLES}
+    given: dict[str, Any] = {name.lower(): environment.get(PREFIX + name, "") for name in VARIABLES}
+    given["tls"] = _flag("TLS", given["tls"])
     by_option = options.profile is not None
     name = options.profile or given["profile"] or profiles.default
     chosen = profiles.named(name) if name else Profile()
@@ -105,7 +112,7 @@ def resolve(options: Options, environment: Mapping[str, str], profiles: Profiles
     layers: list[tuple[str, Mapping[str, Any]]] = [("environment", given), (f"profile {name}", _content(chosen))]
     if by_option:
         layers.reverse()
-    layers.insert(0, ("option", {"address": options.address, "token": options.token, "zone": options.zone}))
+    layers.insert(0, ("option", {f.name: getattr(options, f.name) for f in fields(Profile)}))
     layers.append(("default", {"address": DEFAULT_ADDRESS, "zone": "UTC"}))
 
     def first(setting: str) -> tuple[Any, str]:
@@ -113,6 +120,15 @@ def resolve(options: Options, environment: Mapping[str, str], profiles: Profiles
 
     sources = {}
     address, sources["address"] = first("address")
+    ca_file, sources["ca_file"] = first("ca_file")
+    tls, sources["tls"] = first("tls")
+    # How a profile's server is reached says nothing about another one.
+    if sources["ca_file"] == f"profile {name}" != sources["address"]:
+        ca_file, sources["ca_file"] = None, ""
+    if sources["tls"] == f"profile {name}" != sources["address"]:
+        tls, sources["tls"] = None, ""
+    if ca_file and not tls:
+        tls, sources["tls"] = True, sources["ca_file"]
     token, sources["token"] = first("token")
     zone, sources["zone"] = first("zone")
     warnings = []
@@ -125,6 +141,8 @@ def resolve(options: Options, environment: Mapping[str, str], profiles: Profiles
     return Settings(
         profile=name,
         address=check_address(address),
+        tls=bool(tls),
+        ca_file=ca_file,
         token=token,
         zone=parse_zone(zone),
         timeout_s=timeout_s,
@@ -151,6 +169,12 @@ def _timeout(option: float | None, variable: str) -> tuple[float, str]:
     if not 0 < seconds < 86_400:
         raise UsageError(f"IMPRESTCTL_TIMEOUT is {variable!r}, not a number of seconds")
     return seconds, "environment"
+
+
+def _flag(name: str, text: str) -> bool:
+    if text.lower() not in ("", "0", "1", "false", "no", "true", "yes"):
+        raise UsageError(f"{PREFIX}{name} is {text!r}, neither 1 nor 0")
+    return text.lower() in ("1", "true", "yes")
 
 
 def _check_names(environment: Mapping[str, str]) -> None:
@@ -205,9 +229,10 @@ def read_profiles(path: Path) -> Profiles:
 
 
 def _profile_of(path: Path, name: str, table: Any) -> Profile:
-    known = {f.name for f in fields(Profile)}
-    if not isinstance(table, dict) or set(table) - known or not all(isinstance(v, str) for v in table.values()):
-        raise UsageError(f"profile {name!r} in {path} should have only texts named {', '.join(sorted(known))}")
+    kinds: dict[str, type] = {f.name: bool if f.name == "tls" else str for f in fields(Profile)}
+    if not isinstance(table, dict) or not all(isinstance(table[key], kinds.get(key, ())) for key in table):
+        texts = ", ".join(sorted(kinds.keys() - {"tls"}))
+        raise UsageError(f"profile {name!r} in {path} should have only tls = true, and texts named {texts}")
     return Profile(**table)
 
 
@@ -228,13 +253,13 @@ def write_profiles(profiles: Profiles) -> None:
         raise UsageError(f"cannot write the profiles to {path}: {error}") from error
 
 
-def _content(profile: Profile) -> dict[str, str]:
+def _content(profile: Profile) -> dict[str, str | bool]:
     values = {f.name: getattr(profile, f.name) for f in fields(profile)}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _quoted(text: str) -> str:
-    """A basic string of TOML, which for what is allowed here is a JSON string."""
-    if not text.isprintable():
-        raise UsageError(f"{text!r} has characters that cannot be printed")
-    return json.dumps(text, ensure_ascii=False)
+def _quoted(value: str | bool) -> str:
+    """A boolean or a basic string of TOML, which for what is allowed here is one of JSON."""
+    if isinstance(value, str) and not value.isprintable():
+        raise UsageError(f"{value!r} has characters that cannot be printed")
+    return json.dumps(value, ensure_ascii=False)

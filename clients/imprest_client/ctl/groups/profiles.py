@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -32,6 +33,8 @@ _LISTED: Final = Row[_Listed](
     (
         Column("name", lambda p: p.name, "profile"),
         Column("address", lambda p: p.profile.address, "address"),
+        Column("tls", lambda p: bool(p.profile.tls or p.profile.ca_file), "TLS"),
+        Column("ca_file", lambda p: p.profile.ca_file),
         Column("has_token", lambda p: p.profile.token is not None, "token"),
         Column("zone", lambda p: p.profile.zone, "zone"),
         Column("is_default", lambda p: p.is_default, "default"),
@@ -72,6 +75,8 @@ def show(session: Session) -> None:
     values = {
         "profile": settings.profile or "",
         "address": settings.address,
+        "tls": "yes" if settings.tls else "",
+        "ca_file": settings.ca_file or "",
         "token": "(set)" if settings.token else "",
         "zone": str(settings.zone),
         "timeout": f"{settings.timeout_s:g} s",
@@ -89,19 +94,23 @@ def set_(
         bool, typer.Option("--ask-token", help="Ask for the token, or read it as a line from standard input.")
     ] = False,
 ) -> None:
-    """Make or change a profile from the --address, --zone and token that are given; what is not given stays."""
+    """Make or change a profile from the options --address to --zone that are given; what is not given stays."""
     check_profile_name(name)
     options, profiles = session.options, session.profiles
     profile = profiles.by_name.get(name, Profile())
     if options.address:
         profile = replace(profile, address=check_address(options.address))
+    if options.tls:
+        profile = replace(profile, tls=True)
+    if options.ca_file:
+        profile = replace(profile, ca_file=str(Path(options.ca_file).absolute()))
     if options.zone:
         profile = replace(profile, zone=parse_zone(options.zone).key)
     token = _ask_token() if ask_token else options.token
     if token:
         profile = replace(profile, token=token)
     if profile == profiles.by_name.get(name):
-        raise UsageError("there is nothing to set", hint="give --address, --zone or --ask-token")
+        raise UsageError("there is nothing to set", hint="give --address, --tls, --ca-file, --zone or --ask-token")
     default = profiles.default or name
     write_profiles(replace(profiles, default=default, by_name={**profiles.by_name, name: profile}))
     session.out.one(_LISTED, _Listed(name, profile, name == default))
