@@ -294,6 +294,39 @@ async def test_lines_keep_their_place_in_the_tiers(desk: Desk) -> None:
     assert desk.book()["revenue"] == (18 + 14 + 6) * NANO
 
 
+async def test_a_margin_is_on_the_cost_at_the_lines_place_in_the_tiers(desk: Desk) -> None:
+    def margin(percent: int) -> Price:
+        return Price(meter=SECONDS, margin_percent=Decimal(percent))
+
+    sale = await desk.shop.open(SALE, [margin(100)])
+    tiers = (Tier(up_to=Decimal(10), unit_price=Decimal(1)), Tier(up_to=None, unit_price=Decimal("0.5")))
+    await desk.shop.open(COST, [Price(meter=SECONDS, charge_model=ChargeModel.GRADUATED, tiers=tiers)])
+    await desk.lanes.open("ann", "100")
+    for _ in range(3):
+        await desk.charge(8)
+    # They cost 8, 2 × 1 + 6 × 0.5 = 5 and 8 × 0.5 = 4.
+    assert desk.book()["revenue"] == 2 * (8 + 5 + 4) * NANO
+    done, _, _ = await desk.rerate(await desk.shop.publish(sale, [margin(50)]))
+    assert [item.after for item in done] == [(12 * NANO, 8 * NANO), (15 * NANO // 2, 5 * NANO), (6 * NANO, 4 * NANO)]
+    assert desk.book()["refunds"] == (34 * NANO - 51 * NANO // 2)
+    assert desk.book()["provider_cost"] == 17 * NANO
+
+
+async def test_a_margin_on_a_cost_that_begins_to_count_has_no_place_to_start_from(desk: Desk) -> None:
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    await desk.lanes.open("ann", "100")
+    await desk.charge(6)
+    derived = await desk.shop.publish(sale, [Price(meter=SECONDS, margin_percent=Decimal(50))])
+    ((item,), _, _) = await desk.rerate(derived, validate_only=True)
+    assert item.after == (9 * NANO // 2, 3 * NANO)
+    free = Price(meter=SECONDS, unit_price=Decimal("0.5"), free_quantity=Decimal(100))
+    await desk.shop.publish(cost, [free], effective_time=item.used.price_time)
+    ((item,), _, _) = await desk.rerate(derived)
+    assert "counts what was used in the month" in item.skipped
+    assert desk.book()["revenue"] == 6 * NANO
+
+
 async def test_a_price_that_begins_to_count_has_no_place_to_start_from(desk: Desk) -> None:
     sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
     await desk.lanes.open("ann", "100")

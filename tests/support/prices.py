@@ -134,9 +134,13 @@ class Shop:
         await self.admin.assign(AssignPriceBook(**self._key(), account_id=account_id, price_book_id=book_id))
         return book_id
 
-    async def publish(self, book_id: PriceBookId, prices: Sequence[Price]) -> PriceVersionId:
-        """A new version of the book, from now on, with exactly these prices."""
-        operation = PublishPrices(**self._key(), price_book_id=book_id, prices=prices, replace=True)
+    async def publish(
+        self, book_id: PriceBookId, prices: Sequence[Price], effective_time: datetime | None = None
+    ) -> PriceVersionId:
+        """A new version of the book with exactly these prices, from now on unless said otherwise."""
+        operation = PublishPrices(
+            **self._key(), price_book_id=book_id, prices=prices, replace=True, effective_time=effective_time
+        )
         version = (await self.admin.publish(operation)).value.version
         assert version is not None
         return version.version_id

@@ -30,10 +30,12 @@ def rerate(
 ) -> RatedLine:
     """The line as the tariff prices it; with `side`, only that side of it, and as it was when that has no price.
 
-    `positions` is where the month's count stood for each side. Raises PriceNotFound, NoPositionError, AmountOutOfRange.
+    `positions` is where the month's count stood for each side; a price derived from the cost needs that of the cost.
+    Raises PriceNotFound, NoPositionError, AmountOutOfRange.
     """
     usage = UsageReport(lines=(posted.line,))
     try:
+        derived = tariff.match(posted.line).sale.price.derived
         keys = counter_keys(usage, tariff, payer, at)
     except PriceNotFound:
         if side is not None:
@@ -41,7 +43,7 @@ def rerate(
         raise
     counters = {}
     for key in keys:
-        if side in (None, key.side):
+        if side in (None, key.side) or (side is BookSide.SALE and derived):
             if key.side not in positions:
                 raise NoPositionError
             counters[key] = positions[key.side]
