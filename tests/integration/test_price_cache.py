@@ -1,5 +1,7 @@
 """A process's cache of prices against a real database: nothing is missed, nothing is loaded twice."""
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -10,8 +12,11 @@ import psycopg
 import pytest
 
 from imprest_server.core.ids import AccountId, TenantId, uuid7
-from imprest_server.core.usage import UsageLine
+from imprest_server.core.usage import UsageLine, UsageReport
 from imprest_server.db.pool import connect_engine
+from imprest_server.ledger.model import Account
+from imprest_server.ledger.rating import Basis
+from imprest_server.posting.prices import Prices
 from imprest_server.pricing import cache as cache_module
 from imprest_server.pricing import store
 from imprest_server.pricing.cache import PriceCache
@@ -26,13 +31,16 @@ from imprest_server.pricing.model import (
     PriceVersionId,
     Tier,
 )
-from imprest_server.pricing.rules import Payer
+from imprest_server.pricing.rows import price_of
+from imprest_server.pricing.rules import Payer, PriceTable, matching
+from imprest_server.pricing.rules.formula import Formula
 from tests.conftest import Database
 
 TENANT = TenantId("default")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PAYER = Payer(TENANT, AccountId("a"), None, "USD", "UTC")
+ACCOUNT = Account(tenant_id=TENANT, account_id=AccountId("a"), currency_code="USD")
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -252,6 +260,58 @@ async def test_memory_is_bounded_by_the_number_of_prices(connection: Connection)
         both = await cache.tables(connection, [keys[0], (TENANT, large)])
         assert set(both) == {versions[0], large}  # what is asked for at once is given, however large
         assert set(cache._tables) == {(TENANT, large)}
+
+
+async def test_a_lane_keeps_no_prices_that_the_cache_has_forgotten(connection: Connection) -> None:
+    prices = Prices(PriceCache(max_prices=5))
+    for number in range(1, 5):
+        version_id = await add_version(connection, [price(f"m{n}") for n in range(3)], number=number)
+        for _ in range(2):
+            gc.collect()
+            before = sum(isinstance(found, PriceTable) for found in gc.get_objects())
+            async with transaction(connection):
+                basis = Basis(epoch=None, price_time=NOW, usage_time=NOW)
+                loaded = await prices.load(connection, [(ACCOUNT, basis)], {TENANT: number})
+            usage = UsageReport(lines=(UsageLine(meter="llm.input_tokens", model="m1", quantity=Decimal(2)),))
+            (line,) = loaded.capture(ACCOUNT, usage, basis, {}).lines
+            assert (line.rated.price_version, line.rated.price) == (version_id, 10**9)
+            del loaded
+            gc.collect()
+            after = sum(isinstance(found, PriceTable) for found in gc.get_objects())
+            assert after <= max(before, 1)
+
+
+async def test_others_are_served_while_thousands_of_prices_are_loaded(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version_id = await add_version(connection, [price(f"m{n}") for n in range(3_000)])
+    read, most = 0, 0
+
+    def counted(row: Any) -> Price:
+        nonlocal read
+        read += 1
+        return price_of(row)
+
+    def compiled(_: Price) -> Formula:
+        raise AssertionError("a formula is made when it is first needed")
+
+    async def others() -> None:
+        nonlocal read, most
+        while True:
+            most = max(most, read)
+            read = 0
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(store, "price_of", counted)
+    monkeypatch.setattr(matching, "Formula", compiled)
+    served = asyncio.create_task(others())
+    async with transaction(connection):
+        tables = await PriceCache().tables(connection, [(TENANT, version_id)])
+    served.cancel()
+    monkeypatch.undo()
+    assert 0 < most <= 500
+    found = tables[version_id].entry(UsageLine(meter="llm.input_tokens", model="m2999", quantity=Decimal(1)))
+    assert found is not None and found.formula is found.formula
 
 
 async def test_nothing_of_another_tenant(connection: Connection, database: Database) -> None:

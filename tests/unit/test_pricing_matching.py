@@ -147,6 +147,17 @@ def test_a_cost_in_another_currency_needs_an_exchange_rate() -> None:
     assert rated(report(line(LLM)), with_rate).cost == nanos("1")
 
 
+def test_what_a_tariff_remembers_is_bounded() -> None:
+    """Models are the callers' texts; prefixes may be as many as a rate deck has."""
+    prefixes = [price(destination_prefix=str(n), unit_price=n) for n in range(1000, 3000)]
+    deck = tariff([price(LLM, unit_price=1), *prefixes])
+    for n in range(1000, 3000):
+        deck.match(line(LLM, model=f"model-{n}"))
+        assert deck.match(line(METER, destination=f"{n}55")).sale.price.unit_price == n
+    assert 0 < len(deck._by_line) <= 1000
+    assert 0 < len(deck._by_pair) <= 1000
+
+
 def test_it_says_why() -> None:
     prices = tariff(
         [price("llm.*", margin_percent=10)],
@@ -160,6 +171,14 @@ def test_it_says_why() -> None:
         "cost: book cost version 1, meter llm.input_tokens as the base of llm.voice_input_tokens, provider openai, "
         "model gpt, USD to EUR at 0.50"
     )
+    # Of lines with the same two prices each has its own words, whichever came first.
+    text = line(LLM, 1, provider="openai", model="gpt")
+    lines = rated(report(usage, text, usage), prices).lines
+    assert ["as the base of llm.voice_input_tokens" in rated_line.match for rated_line in lines] == [True, False, True]
+    sale = tariff([price(METER, unit_price=1)], [price(METER, destination_prefix="49", unit_price=1)])
+    lines = rated(report(line(METER), line(METER, destination="33")), sale).lines
+    assert ["any destination" in rated_line.match for rated_line in lines] == [False, True]
+
     call = line(METER, 1, destination="49171")
     assert explain(price(destination_prefix="49"), call).endswith("any model, destination 49…")
     assert explain(price("*", markup=1), call) == "every meter, any provider, any model, any destination"

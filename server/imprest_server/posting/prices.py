@@ -17,7 +17,7 @@ from imprest_server.ledger.model import Account
 from imprest_server.ledger.rating import Basis, Count, CounterKey, Priced, PricedLine
 from imprest_server.ledger.store import Connection
 from imprest_server.pricing import model
-from imprest_server.pricing.cache import PriceCache, VersionKey
+from imprest_server.pricing.cache import PriceCache
 from imprest_server.pricing.rules import Chains, Payer, Rounding, Tariff, affordable_duration, rate
 
 #: Tariffs that are kept; each remembers how it has matched its lines. There are few unless many accounts have
@@ -38,6 +38,7 @@ class Prices:
     def __init__(self, cache: PriceCache) -> None:
         self._cache = cache
         self._tariffs: dict[Chains, Tariff] = {}
+        self._forgotten = cache.forgotten
 
     async def load(
         self, conn: Connection, needed: Iterable[tuple[Account, Basis]], epochs: Mapping[TenantId, int]
@@ -47,26 +48,23 @@ class Prices:
         `epochs` are the tenants', read in the transaction that is open.
         """
         chosen: dict[_TariffKey, Chains] = {}
-        missing: dict[VersionKey, None] = {}
-        tariffs: dict[Chains, Tariff] = {}
         for account, basis in needed:
             tenant_id = account.tenant_id
             catalog = await self._cache.catalog(conn, tenant_id, epochs[tenant_id])
             epoch = epochs[tenant_id] if basis.epoch is None else basis.epoch
-            chains = catalog.chains(_payer(account), epoch, basis.price_time)
-            chosen[account.key, basis.epoch, basis.price_time] = chains
-            known = self._tariffs.get(chains)
-            if known is not None:
-                tariffs[chains] = known
-            else:
-                missing.update(((tenant_id, version_id), None) for version_id in chains.version_ids)
-        if len(tariffs) < len(set(chosen.values())):
-            tables = await self._cache.tables(conn, missing)
-            if len(self._tariffs) >= MAX_TARIFFS:
-                self._tariffs.clear()
-            for chains in chosen.values():
-                if chains not in tariffs:
-                    tariffs[chains] = self._tariffs[chains] = Tariff(chains, tables)
+            chosen[account.key, basis.epoch, basis.price_time] = catalog.chains(
+                _payer(account), epoch, basis.price_time
+            )
+        distinct = {chains: key[0][0] for key, chains in chosen.items()}
+        versions = [(tenant, version_id) for chains, tenant in distinct.items() for version_id in chains.version_ids]
+        tables = await self._cache.tables(conn, versions)
+        if len(self._tariffs) >= MAX_TARIFFS or self._forgotten != self._cache.forgotten:
+            # They keep the tables that the cache has forgotten; it takes little to make them again.
+            self._tariffs.clear()
+            self._forgotten = self._cache.forgotten
+        tariffs: dict[Chains, Tariff] = {}
+        for chains in distinct:
+            tariffs[chains] = self._tariffs.get(chains) or self._tariffs.setdefault(chains, Tariff(chains, tables))
         return BatchPrices({key: tariffs[chains] for key, chains in chosen.items()}, epochs)
 
 

@@ -7,6 +7,7 @@ processes need no message.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
 
@@ -15,8 +16,9 @@ from imprest_server.pricing.model import PriceVersionId
 from imprest_server.pricing.rules import Catalog, PriceTable
 from imprest_server.pricing.store import Connection, load_catalog, load_prices
 
-#: How many prices are kept in memory, of all tenants and versions; somewhat more than 1 KB each.
-MAX_PRICES = 50_000
+#: How many prices are kept in memory, of all tenants and versions; about 1 KB each. The model price file has 15,000,
+#: and a version that is followed by another is in use until the calls end that were reserved at its prices.
+MAX_PRICES = 100_000
 
 VersionKey = tuple[TenantId, PriceVersionId]
 
@@ -30,6 +32,8 @@ class PriceCache:
 
     def __init__(self, max_prices: int = MAX_PRICES) -> None:
         self._max_prices = max_prices
+        #: Counts the tables that were forgotten: who keeps tables of earlier ones keeps more than is wanted.
+        self.forgotten = 0
         self._catalogs: dict[TenantId, Catalog] = {}
         # A table and how many prices it has; what was used last stands last.
         self._tables: OrderedDict[VersionKey, tuple[PriceTable, int]] = OrderedDict()
@@ -57,7 +61,10 @@ class PriceCache:
         return catalog
 
     async def tables(self, conn: Connection, keys: Iterable[VersionKey]) -> dict[PriceVersionId, PriceTable]:
-        """The prices of these versions. What is not cached is loaded in one round trip."""
+        """The prices of these versions. What is not cached is loaded in one round trip; others are served meanwhile.
+
+        Who keeps tables asks again for each use, so that what is used stays cached.
+        """
         tables: dict[PriceVersionId, PriceTable] = {}
         missing = []
         for key in set(keys):
@@ -69,8 +76,9 @@ class PriceCache:
         if missing:
             loaded = await load_prices(conn, missing)
             for key in missing:
+                table = await asyncio.to_thread(PriceTable, loaded[key[1]])
                 if key not in self._tables:  # else another task was quicker
-                    self._tables[key] = (PriceTable(loaded[key[1]]), len(loaded[key[1]]))
+                    self._tables[key] = (table, len(loaded[key[1]]))
                     self._size += len(loaded[key[1]])
                 self._tables.move_to_end(key)
                 tables[key[1]] = self._tables[key][0]
@@ -82,3 +90,4 @@ class PriceCache:
         while self._size > self._max_prices and len(self._tables) > 1:
             _, (_, count) = self._tables.popitem(last=False)
             self._size -= count
+            self.forgotten += 1

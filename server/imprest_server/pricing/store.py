@@ -6,6 +6,7 @@ Everything runs in a transaction that works for the tenant (`imprest.tenants` is
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ SQL = load_sql("imprest_server.pricing", "sql/store.sql")
 
 # No statement may take longer than the time limit of all, and the event loop has others to serve between them.
 _INSERTED_AT_ONCE = 2_000
+_READ_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,16 +131,19 @@ async def load_catalog(conn: Connection, tenant_id: TenantId, after: int, epoch:
 async def load_prices(
     conn: Connection, keys: Iterable[tuple[TenantId, PriceVersionId]]
 ) -> dict[PriceVersionId, list[Price]]:
-    """The prices of these versions, in one round trip; an empty list for a version without any."""
+    """The prices of these versions, in one round trip; an empty list for a version without any.
+
+    Thousands are read a few at a time: the event loop has others to serve.
+    """
     wanted = sorted(keys, key=lambda key: (key[0], key[1].int))
     found: dict[PriceVersionId, list[Price]] = {version_id: [] for _, version_id in wanted}
-    rows = await fetch(
-        conn,
-        "load_prices",
-        {"tenants": array(text(key[0]) for key in wanted), "versions": array(uuid(key[1]) for key in wanted)},
-    )
-    for row in rows:
-        found[row[0]].append(price_of(row[1:]))
+    parameters = {"tenants": array(text(key[0]) for key in wanted), "versions": array(uuid(key[1]) for key in wanted)}
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(SQL["load_prices"], parameters)
+        while rows := await cursor.fetchmany(_READ_AT_ONCE):
+            for row in rows:
+                found[row[0]].append(price_of(row[1:]))
+            await asyncio.sleep(0)
     return found
 
 

@@ -63,6 +63,6 @@ def counter_keys(usage: UsageReport, tariff: Tariff, payer: Payer, at: datetime)
     for line in usage.lines:
         match = tariff.match(line)
         for side, entry in ((BookSide.SALE, match.sale), (BookSide.COST, match.cost)):
-            if entry is not None and entry.formula.counted:
+            if entry is not None and entry.price.counted:
                 keys[counters.position(side, entry)[0]] = None
     return tuple(keys)

@@ -11,7 +11,6 @@ Versions are not compared: the first book of the chain with any price for the li
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from imprest_server.core.usage import UsageLine
 from imprest_server.pricing.meters import EVERY_METER, METERS
@@ -19,12 +18,21 @@ from imprest_server.pricing.model import ANY, Price
 from imprest_server.pricing.rules.formula import Formula
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """A price of a version with its formula, made once."""
+    """A price of a version with its formula, which is made when it is first needed: of thousands few ever are."""
 
-    price: Price
-    formula: Formula
+    __slots__ = ("_formula", "price")
+
+    def __init__(self, price: Price) -> None:
+        self.price = price
+        self._formula: Formula | None = None
+
+    @property
+    def formula(self) -> Formula:
+        """The price as integer arithmetic."""
+        if self._formula is None:
+            self._formula = Formula(self.price)
+        return self._formula
 
 
 _Prefixes = dict[str, Entry]
@@ -42,7 +50,7 @@ class PriceTable:
         for price in prices:
             cells = self._meters.setdefault(price.meter, {})
             cell = cells.setdefault((price.provider, price.model), {})
-            cell[price.destination_prefix] = Entry(price, Formula(price))
+            cell[price.destination_prefix] = Entry(price)
             if price.destination_prefix:
                 self._prefixed.add(price.meter)
                 self._longest = max(self._longest, len(price.destination_prefix))

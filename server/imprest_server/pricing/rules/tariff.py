@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import TypeVar
 
 from imprest_server.core.errors import PriceNotFound
 from imprest_server.core.usage import UsageLine
@@ -53,9 +54,10 @@ class Cost:
     words: str
 
 
-#: Kept matches of a tariff; destinations that matter are not kept, so this is a bound nobody should meet.
-_MAX_KEPT = 10_000
+#: How many matches a tariff keeps of each kind: more lines than an account has, fewer prefixes than a rate deck.
+_MAX_KEPT = 1_000
 
+_K = TypeVar("_K")
 _Step = tuple[InForce, PriceTable]
 _Found = tuple[InForce, Entry]
 
@@ -71,7 +73,8 @@ class Tariff:
         self._sale: tuple[_Step, ...] = tuple((link, tables[link.version.version_id]) for link in chains.sale)
         self._cost: tuple[_Step, ...] = tuple((link, tables[link.version.version_id]) for link in chains.cost)
         self._by_line: dict[tuple[str, str, str], Match] = {}
-        self._by_pair: dict[tuple[Entry, Entry | None], Match] = {}
+        # Of lines that are told apart by their destination. Meter and whether there is one are part of the words.
+        self._by_pair: dict[tuple[Entry, Entry | None, str, bool], Match] = {}
 
     def match(self, line: UsageLine) -> Match:
         """What prices a line. Raises PriceNotFound when nothing does."""
@@ -81,9 +84,7 @@ class Tariff:
             return match
         match = self._find(line)
         if not any(table.by_destination(line.meter) for _, table in (*self._sale, *self._cost)):
-            if len(self._by_line) >= _MAX_KEPT:
-                self._by_line.clear()
-            self._by_line[key] = match
+            _keep(self._by_line, key, match)
         return match
 
     def cost(self, line: UsageLine) -> Cost | None:
@@ -105,13 +106,20 @@ class Tariff:
         if sale is None:
             raise _not_found(line, BookSide.SALE, "price")
         cost = self._cost_of(line)
-        if cost is None and sale[1].formula.derived:
+        if cost is None and sale[1].price.derived:
             raise _not_found(line, BookSide.COST, "price")
-        pair = (sale[1], None if cost is None else cost[1])
+        pair = (sale[1], None if cost is None else cost[1], line.meter, bool(line.destination))
         match = self._by_pair.get(pair)
         if match is None:
-            match = self._by_pair[pair] = _match(line, sale, cost)
+            match = _match(line, sale, cost)
+            _keep(self._by_pair, pair, match)
         return match
+
+
+def _keep(kept: dict[_K, Match], key: _K, match: Match) -> None:
+    if len(kept) >= _MAX_KEPT:
+        kept.clear()
+    kept[key] = match
 
 
 def _first(chain: tuple[_Step, ...], line: UsageLine) -> _Found | None:
