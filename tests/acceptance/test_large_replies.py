@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.type.decimal_pb2 import Decimal as Quantity
 
 from imprest.v1 import account_service_pb2 as accounts_pb
 from imprest.v1 import ledger_service_pb2 as pb
+from imprest.v1 import pricing_service_pb2 as pricing_pb
 from imprest.v1.account_pb2 import Account
+from imprest.v1.plan_pb2 import Plan
 from imprest.v1.usage_pb2 import UsageLine, UsageReport
-from imprest_client.money import to_money
+from imprest_client.errors import details_of
+from imprest_client.money import to_decimal, to_money
 from tests.conftest import Database
 from tests.scenarios.contract import UNIT_METER
-from tests.support.prices import shop_on
+from tests.support.prices import SALE, shop_on, unit
 from tests.support.server import Running, running_server
 
 WIDE = "\N{EARTH GLOBE EUROPE-AFRICA}"  # four bytes
 #: As large as labels may be: over 80 kB.
 LABELS = {f"{n:02}" + WIDE * 61: WIDE * 255 for n in range(64)}
+#: As large as a line's texts may be: over 3 kB.
+WORDS = {name: WIDE * 255 for name in ("provider", "model", "operation")}
 IDS = [f"acc-{n:02}" for n in range(60)]
 
 
@@ -106,7 +112,8 @@ async def test_pages_of_reservations_and_transactions_too(server: Running) -> No
 async def test_a_transaction_shows_the_first_of_its_lines(database: Database, server: Running) -> None:
     async with shop_on(database) as shop:
         await shop.sell_units()
-    lines = [UsageLine(meter=UNIT_METER, quantity=Quantity(value="0"), labels=LABELS) for _ in range(30)]
+    lines = [UsageLine(meter=UNIT_METER, quantity=Quantity(value="0"), labels=LABELS) for _ in range(11)]
+    lines += [UsageLine(meter=UNIT_METER, quantity=Quantity(value="0"), **WORDS) for _ in range(180)]
     lines.append(UsageLine(meter=UNIT_METER, quantity=Quantity(value="1")))
     await server.accounts.AddCredit(
         accounts_pb.AddCreditRequest(account_id=IDS[0], amount=to_money(3, "USD"), idempotency_key="a")
@@ -119,6 +126,50 @@ async def test_a_transaction_shows_the_first_of_its_lines(database: Database, se
     )
     assert 0 < len(found.lines) < len(lines)
     assert list(found.lines) == list(charged.charge.lines[: len(found.lines)])
+
+
+async def test_labels_do_not_multiply(database: Database, server: Running) -> None:
+    """The labels of a report are those of each of its lines: a small request would make a huge transaction."""
+    async with shop_on(database) as shop:
+        await shop.sell_units()
+    account_id = IDS[0]
+    await execute(server, [credit(account_id)])
+    lines = [UsageLine(meter=UNIT_METER, quantity=Quantity(value="0.001"), line_id=f"{n}") for n in range(200)]
+    large, most = dict(list(LABELS.items())[:10]), dict(list(LABELS.items())[:3])
+
+    def charge(labels: dict[str, str]) -> pb.ChargeRequest:
+        report = UsageReport(lines=lines, labels=labels)
+        return pb.ChargeRequest(account_id=account_id, idempotency_key="c", call_id="x", usage=report)
+
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await server.ledger.Charge(charge(large))
+    assert set(details_of(refused.value).violations) == {"usage.labels"}
+    charged = await server.ledger.Charge(charge(most))
+    assert sum(to_decimal(line.price) for line in charged.charge.lines) == to_decimal(charged.charge.charged)
+    assert [(line.line.line_id, line.line.labels) for line in charged.charge.lines] == [
+        (f"{n}", most) for n in range(200)
+    ]
+    assert (await server.ledger.Charge(charge(most))).charge == charged.charge
+
+
+async def test_plans_can_be_listed_whatever_their_labels(database: Database, server: Running) -> None:
+    async with shop_on(database) as shop:
+        book = await shop.open(SALE, [unit(1)])
+    lines = [UsageLine(meter=UNIT_METER, quantity=Quantity(value="0"), labels=LABELS) for _ in range(6)]
+
+    def create_plan(name: str, lines: list[UsageLine]) -> pricing_pb.CreatePlanRequest:
+        plan = Plan(plan_id=name, currency_code="USD", price_book_id=book, lines=lines)
+        return pricing_pb.CreatePlanRequest(plan=plan, idempotency_key=name)
+
+    for n in range(9):
+        await server.pricing.CreatePlan(create_plan(f"plan-{n}", lines))
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await server.pricing.CreatePlan(create_plan("large", lines * 3))
+    assert set(details_of(refused.value).violations) == {"plan.labels"}
+    first = await server.pricing.ListPlans(pricing_pb.ListPlansRequest(page_size=1000))
+    rest = await server.pricing.ListPlans(pricing_pb.ListPlansRequest(page_size=1000, page_token=first.next_page_token))
+    assert [plan.plan_id for plan in [*first.plans, *rest.plans]] == [f"plan-{n}" for n in range(9)]
+    assert not rest.next_page_token
 
 
 async def test_replies_that_do_not_fit_are_there_for_the_asking(server: Running) -> None:

@@ -17,6 +17,9 @@ MAX_TEXT = 255
 MAX_LABELS = 64
 MAX_LABEL_KEY = 63
 MAX_DESTINATION = 32
+#: Every line is kept and answered with its own labels and the report's: all of them together, so that a small report
+#: makes neither a batch that takes too long nor a reply that is too large.
+MAX_LABEL_BYTES = 1_000_000
 
 
 def check_usage(usage: UsageReport, field: str = "usage") -> None:
@@ -39,6 +42,9 @@ def _report(usage: UsageReport, field: str) -> Iterator[Problem]:
         yield f"{field}.end_time", "must not be before start_time"
     if usage.labels:
         yield from _labels(usage.labels, f"{field}.labels")
+    taken = _size(usage.labels) * len(usage.lines) + sum(_size(line.labels) for line in usage.lines)
+    if taken > MAX_LABEL_BYTES:
+        yield f"{field}.labels", f"must be at most {MAX_LABEL_BYTES} bytes over all lines, not {taken}"
 
 
 def _line(line: UsageLine, path: str) -> Iterator[Problem]:
@@ -65,6 +71,10 @@ def _line(line: UsageLine, path: str) -> Iterator[Problem]:
         yield f"{path}.destination", f"must be at most {MAX_DESTINATION} digits, without the plus"
     if line.labels:
         yield from _labels(line.labels, f"{path}.labels")
+
+
+def _size(labels: Mapping[str, str]) -> int:
+    return sum(len(key.encode()) + len(value.encode()) for key, value in labels.items()) if labels else 0
 
 
 def _labels(labels: Mapping[str, str], path: str) -> Iterator[Problem]:
