@@ -122,7 +122,7 @@ async def test_every_bad_line_is_told(ctl: Ctl, tmp_path: Path) -> None:
     machine = await ctl("prices", "publish", "cost", file, "--yes", "--json")
     assert set(machine.error["violations"]) == {"csv[2]", "csv[3]"}
     meter = await ctl("prices", "publish", "cost", _file(tmp_path, "meter,unit_price\nllm.imput_tokens,1\n"), "--yes")
-    assert "did you mean llm.input_tokens" in meter.errors
+    assert "csv[2].meter: is not a meter; did you mean llm.input_tokens" in meter.errors
     assert (await ctl("prices", "publish", "cost", str(tmp_path / "none.csv"))).status == 2
     latin = tmp_path / "latin.csv"
     latin.write_bytes("meter,source\n…".encode("utf-16"))

@@ -26,7 +26,7 @@ WIDE = "\N{EARTH GLOBE EUROPE-AFRICA}"  # four bytes
 #: As large as labels may be: over 80 kB.
 LABELS = {f"{n:02}" + WIDE * 61: WIDE * 255 for n in range(64)}
 #: As large as a line's texts may be: over 3 kB.
-WORDS = {name: WIDE * 255 for name in ("provider", "model", "operation")}
+WORDS = dict.fromkeys(("provider", "model", "operation"), WIDE * 255)
 IDS = [f"acc-{n:02}" for n in range(60)]
 
 

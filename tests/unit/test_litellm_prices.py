@@ -287,6 +287,23 @@ def test_another_file_is_refused(content: bytes) -> None:
         _read(content)
 
 
+@pytest.mark.parametrize("bounds", [[1e300], ["0"], [], None, [-1000], [10**13]])
+def test_a_row_without_a_threshold_is_reported(bounds: object) -> None:
+    rows = [{"input_cost_per_token": 1e-6, "range": [0, 32000]}, {"input_cost_per_token": 2e-6, "range": bounds}]
+    read = _entry(tiered_pricing=rows)
+    assert [(price.meter, price.model) for price in read.prices] == [("llm.input_tokens", "m")]
+    assert [skipped.reason for skipped in read.skipped] == [
+        "tiered_pricing: a row that does not say from which prompt length on it counts"
+    ]
+
+
+def test_a_key_with_too_many_digits_is_reported() -> None:
+    key = f"input_cost_per_token_above_{'9' * 5000}k_tokens"
+    read = _entry(input_cost_per_token=1e-6, **{key: 2e-6})
+    assert len(read.prices) == 1
+    assert [skipped.reason.endswith("not known to this importer") for skipped in read.skipped] == [True]
+
+
 @pytest.mark.parametrize("value", [-1, True, "0.1", None, {"low": 1}, [1], 1e-60, 1e300])
 def test_what_is_not_a_price_is_skipped(value: object) -> None:
     found = _entry(input_cost_per_token=value, output_cost_per_token=1e-6)

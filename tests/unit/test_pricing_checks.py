@@ -8,7 +8,7 @@ from hypothesis import given
 
 from imprest_server.core.errors import MAX_VIOLATIONS, InvalidArgument
 from imprest_server.core.usage import UsageLine
-from imprest_server.pricing.meters import CATEGORIES, METERS
+from imprest_server.pricing.meters import CATEGORIES, METERS, nearest
 from imprest_server.pricing.model import BookSide, ChargeModel, Difference, Price
 from imprest_server.pricing.rules import PriceTable, check_prices, check_usage, differences, price_problems
 from tests.support.price_strategies import prices
@@ -176,22 +176,32 @@ def test_every_problem_is_found_and_names_its_price() -> None:
         price("compute.second", destination_prefix="x"),
         price(unit_price=1),
     ]
-    assert price_problems(listed, SALE, "request.prices") == [
-        ("request.prices[0].unit_price", "must not be negative (llm.input_tokens openai/gpt)"),
-        ("request.prices[0].per_quantity", "must be a finite number (llm.input_tokens openai/gpt)"),
+    problems = [
+        ("prices[0].unit_price", "must not be negative (llm.input_tokens openai/gpt)"),
+        ("prices[0].per_quantity", "must be a finite number (llm.input_tokens openai/gpt)"),
         (
-            "request.prices[2].meter",
+            "prices[2].meter",
             "is not a meter; did you mean compute.seconds or tts.seconds or stt.seconds? (compute.second to x)",
         ),
         (
-            "request.prices[2].destination_prefix",
+            "prices[2].destination_prefix",
             "must be at most 15 digits, without the plus (compute.second to x)",
         ),
-        ("request.prices[3]", "is for the same as request.prices[1] (telephony.outbound_seconds)"),
+        ("prices[3]", "is for the same as prices[1] (telephony.outbound_seconds)"),
     ]
+    assert price_problems(listed, SALE) == problems
+    lines = price_problems(listed, SALE, [f"csv[{n}]" for n in (2, 5, 6, 9)])
+    assert [path for path, _ in lines] == [
+        "csv[2].unit_price",
+        "csv[2].per_quantity",
+        "csv[6].meter",
+        "csv[6].destination_prefix",
+        "csv[9]",
+    ]
+    assert lines[-1] == ("csv[9]", "is for the same as csv[5] (telephony.outbound_seconds)")
     with pytest.raises(InvalidArgument) as error:
         check_prices(listed, SALE)
-    assert error.value.violations == price_problems(listed, SALE)
+    assert error.value.violations == problems
     assert str(error.value) == ("prices[0].unit_price: must not be negative (llm.input_tokens openai/gpt) (and 4 more)")
 
 
@@ -200,6 +210,22 @@ def test_of_very_many_problems_the_first_travel() -> None:
         check_prices([price(model=str(n), unit_price=-1) for n in range(1000)], SALE)
     assert len(error.value.violations) == MAX_VIOLATIONS
     assert "(and 999 more)" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("sms", "messaging.sms_segments"),
+        ("llm", "llm.input_tokens"),
+        ("LLM.INPUT_TOKENS", "llm.input_tokens"),
+        ("telephony.outbound", "telephony.outbound_seconds"),
+        ("did", "telephony.did_months"),
+        ("llm.imput_tokens", "llm.input_tokens"),
+        ("sms.segments", "messaging.sms_segments"),
+    ],
+)
+def test_the_meter_that_is_meant_is_named_first(name: str, meant: str) -> None:
+    assert nearest(name)[0] == meant
 
 
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────────

@@ -65,9 +65,10 @@ class PublishPrices(Publication):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportPrices(PublishPrices):
-    """Publish what a price file says. The service fills in its prices, and in `content` the digest of the file."""
+    """Publish what a price file says. The service fills in its prices, where they stand in it, and its digest."""
 
     kind = "IMPORT_PRICES"
+    places: Sequence[str] = ()
     content: str = ""
 
 
@@ -178,7 +179,7 @@ _NOT_CONTENT = {"tenant_id", "idempotency_key", "validate_only"}
 
 def fingerprint(operation: Operation) -> bytes:
     """SHA-256 over the fields that were set, without tenant and key: equal content, equal fingerprint."""
-    left_out = _NOT_CONTENT | ({"prices"} if isinstance(operation, ImportPrices) else set())
+    left_out = _NOT_CONTENT | ({"prices", "places"} if isinstance(operation, ImportPrices) else set())
     content = {
         f.name: _plain(value)
         for f in fields(operation)

@@ -336,7 +336,8 @@ class PriceAdmin:
             today = (await store.clock(conn, op.tenant_id, epoch)).date()
         imported = await asyncio.to_thread(_read, file, today)
         content = hashlib.sha256(file if isinstance(file, bytes) else file.encode()).hexdigest()
-        return await self.publish(replace(op, prices=imported.prices, content=content)), imported
+        filled = replace(op, prices=imported.prices, places=imported.places, content=content)
+        return await self.publish(filled), imported
 
     async def set_override(self, op: SetOverride) -> Written[Published]:
         """Publish prices of one account. Raises NotFound, CurrencyMismatch."""
@@ -522,7 +523,7 @@ def _book(catalog: Catalog, price_book_id: PriceBookId) -> PriceBook:
 
 def _compare(op: Publication, side: BookSide, before: Sequence[Price]) -> tuple[Sequence[Price], list[Difference]]:
     """The prices that the publication leads to, and how they differ from those before."""
-    check_prices(op.prices, side)
+    check_prices(op.prices, side, op.places if isinstance(op, ImportPrices) else ())
     after = op.prices
     if not op.replace and (op.prices or not isinstance(op, SetOverride)):
         after = tuple(({price.key: price for price in before} | {price.key: price for price in op.prices}).values())

@@ -30,6 +30,7 @@ def read_csv(text: str) -> Imported:
     """Read prices, all or none; raises InvalidArgument with a violation for every line with a problem: `csv[7]`."""
     rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     prices: dict[PriceKey, Price] = {}
+    places: list[str] = []
     problems: list[tuple[str, str]] = []
     columns: list[str] | None = None
     try:
@@ -45,6 +46,7 @@ def read_csv(text: str) -> Imported:
                 if price.key in prices:
                     raise ValueError("this meter, provider, model and destination_prefix has a price further up")
                 prices[price.key] = price
+                places.append(f"csv[{rows.line_num}]")
             except ValueError as problem:
                 problems.append((f"csv[{rows.line_num}]", str(problem)))
     except csv.Error as problem:
@@ -53,7 +55,7 @@ def read_csv(text: str) -> Imported:
         problems.append(("csv", "is empty: the first line names the columns"))
     if problems:
         raise InvalidArgument.of(problems)
-    return Imported(prices=tuple(prices.values()))
+    return Imported(prices=tuple(prices.values()), places=tuple(places))
 
 
 def to_csv(prices: Iterable[Price]) -> str:

@@ -29,6 +29,8 @@ class Imported:
     """All that was read: prices, each key once, and what was left out."""
 
     prices: tuple[Price, ...]
+    #: Where each price stands, in a file whose lines have numbers: `csv[7]`.
+    places: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
 

@@ -24,6 +24,7 @@ from imprest_server.pricing.rules.values import number_problem
 _MILLION = Decimal(1_000_000)
 _EXACT = Context(prec=100, traps=[Inexact, InvalidOperation])
 _MAX_NAME = 200
+_MAX_THRESHOLD = Decimal(10**12)
 _OUTPUT = "llm.output_tokens"
 _REASONING = "llm.reasoning_tokens"
 
@@ -84,7 +85,10 @@ def read_litellm(content: bytes, today: date) -> Imported:
             before = prices.setdefault(price.key, (price, name))
             if (price.unit_price, price.per_quantity) != (before[0].unit_price, before[0].per_quantity):
                 skipped.append(Skipped(name, f"another price of the same model than {before[1]}, which stays"))
-    return Imported(tuple(price for price, _ in prices.values()), tuple(dict.fromkeys(skipped)))
+    return Imported(
+        prices=tuple(price for price, _ in prices.values()),
+        skipped=tuple(dict.fromkeys(skipped)),
+    )
 
 
 # ── the file ─────────────────────────────────────────────────────────────────────────────────────────
@@ -177,14 +181,18 @@ def _table(entry: Entry) -> list[tuple[Decimal, Entry]]:
     found = []
     for row in rows if isinstance(rows, list) else []:
         bounds = row.get("range") if isinstance(row, dict) else None
-        if isinstance(bounds, list) and bounds and isinstance(bounds[0], Decimal):
+        if isinstance(bounds, list) and bounds and isinstance(bounds[0], Decimal) and 0 <= bounds[0] <= _MAX_THRESHOLD:
             found.append((bounds[0], row))
     return sorted(found, key=lambda row: row[0])
 
 
 def _read_table(entry: Entry, model: _Model, skip: Callable[[Skipped], None]) -> None:
     """A price table by prompt length, all-or-nothing per request, as the `_above_…` keys are."""
-    for low, row in _table(entry):
+    rows = _table(entry)
+    given = entry.get("tiered_pricing")
+    if given and not (isinstance(given, list) and len(given) == len(rows)):
+        skip(Skipped(model.name, "tiered_pricing: a row that does not say from which prompt length on it counts"))
+    for low, row in rows:
         if low % 1000:
             skip(Skipped(model.name, "tiered_pricing: a threshold that is not in thousands of tokens"))
             continue

@@ -79,7 +79,7 @@ _REASONS = (
 )
 
 _KEY = re.compile(
-    r"(?P<base>.+?)(_(?P<size>\d+(\.\d+)?[pkPK]?))?(_above_(?P<hours>\d+)hr)?(_above_(?P<above_k>\d+)k_tokens)?"
+    r"(?P<base>.+?)(_(?P<size>\d+(\.\d+)?[pkPK]?))?(_above_(?P<hours>\d{1,4})hr)?(_above_(?P<above_k>\d{1,9})k_tokens)?"
     r"(_(?P<tier>batches|flex|priority|ultrafast|balanced|decisions))?"
 )
 _PRICE_KEY = re.compile(r".*(cost|pricing|multiplier).*|provider_specific_entry|search_free_requests")

@@ -27,22 +27,25 @@ _ALLOCATED = {
 }
 
 
-def check_prices(prices: Sequence[Price], side: BookSide, field: str = "prices") -> None:
-    """The prices may be published in a book of this side; raises InvalidArgument with every problem found."""
-    if problems := price_problems(prices, side, field):
+def check_prices(prices: Sequence[Price], side: BookSide, places: Sequence[str] = ()) -> None:
+    """The prices may be published in a book of this side; raises InvalidArgument with every problem found.
+
+    `places` says where each price stands in what was sent, if not in `prices[n]`.
+    """
+    if problems := price_problems(prices, side, places):
         raise InvalidArgument.of(problems)
 
 
-def price_problems(prices: Sequence[Price], side: BookSide, field: str = "prices") -> list[Problem]:
+def price_problems(prices: Sequence[Price], side: BookSide, places: Sequence[str] = ()) -> list[Problem]:
     """Every problem as (path of the field, what is wrong with it), in the order of the prices."""
     problems: list[Problem] = []
-    first: dict[PriceKey, int] = {}
+    first: dict[PriceKey, str] = {}
     for index, price in enumerate(prices):
-        path = f"{field}[{index}]"
+        path = places[index] if places else f"prices[{index}]"
         problems.extend((f"{path}.{name}", f"{problem} ({named(price.key)})") for name, problem in _price(price, side))
-        earlier = first.setdefault(price.key, index)
-        if earlier != index:
-            problems.append((path, f"is for the same as {field}[{earlier}] ({named(price.key)})"))
+        earlier = first.setdefault(price.key, path)
+        if earlier != path:
+            problems.append((path, f"is for the same as {earlier} ({named(price.key)})"))
     return problems
 
 
