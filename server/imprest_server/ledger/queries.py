@@ -33,7 +33,7 @@ from imprest_server.core.ids import (
 )
 from imprest_server.core.money import nanos_of
 from imprest_server.core.paging import Scope, cut_page, decode_token, page_limit
-from imprest_server.core.usage import RatedLine, UsageLine
+from imprest_server.core.usage import RatedLine
 from imprest_server.db.pool import ReadPool, tenant_transaction
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.ledger.due import ExpireDue, Reading, without_due
@@ -66,6 +66,9 @@ REFUNDS_LIMIT = 10_000
 
 #: More lines no capture has: a report takes no more.
 USAGE_LIMIT = 200
+
+#: How many columns of used_transactions are the transaction's.
+_USED_WIDTH = 7
 
 
 class Queries:
@@ -282,7 +285,7 @@ class Queries:
         found = []
         for _, group in groupby(rows, key=lambda row: row[:2]):
             of_one = list(group)
-            account, seq, transaction_id, reservation_id, call_id, price_time, usage_time = of_one[0][:7]
+            account, seq, transaction_id, reservation_id, call_id, price_time, usage_time = of_one[0][:_USED_WIDTH]
             lines = tuple(_used_line(row) for row in of_one)
             found.append(
                 UsedTransaction(account, seq, transaction_id, reservation_id, call_id, price_time, usage_time, lines)
@@ -356,25 +359,6 @@ def _filtered(list_name: LiteralString, **filters: object) -> LiteralString:
 
 
 def _used_line(row: TupleRow) -> UsedLine:
-    line_id, meter, provider, model, quantity, destination, operation, labels = row[7:15]
-    price, cost, exact_price, exact_cost, price_version, cost_version, match, counts = row[15:]
-    rated = RatedLine(
-        line=UsageLine(
-            line_id=line_id,
-            meter=meter,
-            provider=provider,
-            model=model,
-            quantity=quantity,
-            destination=destination,
-            operation=operation,
-            labels=labels,
-        ),
-        price=nanos_of(price),
-        cost=nanos_of(cost),
-        exact_price=exact_price,
-        exact_cost=exact_cost,
-        price_version=price_version,
-        cost_version=cost_version,
-        match=match,
-    )
-    return UsedLine(rated, {side: Decimal(before) for _, side, *_, before, _ in counts or ()})
+    """A row of used_transactions: behind the transaction what the line has counted, then the line's columns."""
+    counts, line = row[_USED_WIDTH] or (), row[_USED_WIDTH + 1 :]
+    return UsedLine(charged_line_of(line), {side: Decimal(before) for _, side, *_, before, _ in counts})

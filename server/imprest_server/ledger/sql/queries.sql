@@ -342,12 +342,12 @@ CROSS JOIN LATERAL (
 -- their prices were chosen.
 SELECT
     w.account_id, w.seq, t.transaction_id, t.reservation_id, u.call_id,
-    CASE WHEN h.price_epoch IS NOT NULL THEN h.create_time ELSE u.start_time END, u.start_time,
-    u.line_id, u.meter, u.provider, u.model, trim_scale(u.quantity), u.destination, u.operation, u.labels,
-    coalesce(last.price, u.price), coalesce(last.cost, u.cost), coalesce(last.exact_price, u.exact_price),
-    coalesce(last.exact_cost, u.exact_cost), coalesce(last.price_version_id, u.price_version_id),
+    CASE WHEN h.price_epoch IS NOT NULL THEN h.create_time ELSE u.start_time END, u.start_time, u.counts,
+    u.tenant_id, u.account_id, u.call_id, u.line_id, u.meter, u.provider, u.model, trim_scale(u.quantity),
+    u.destination, u.operation, u.labels, coalesce(last.price_version_id, u.price_version_id),
     CASE WHEN last.number IS NULL THEN u.cost_version_id ELSE last.cost_version_id END,
-    coalesce(last.match, u.match), u.counts
+    coalesce(last.match, u.match), coalesce(last.price, u.price), coalesce(last.cost, u.cost),
+    coalesce(last.exact_price, u.exact_price), coalesce(last.exact_cost, u.exact_cost)
 FROM (
     SELECT DISTINCT account_id, seq
     FROM usage_lines
