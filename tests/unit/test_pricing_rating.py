@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from imprest_server.core.usage import RatedLine
-from imprest_server.pricing.model import ChargeModel, CounterKey, Price
+from imprest_server.pricing.model import ChargeModel, CounterKey, Price, Tier
 from imprest_server.pricing.rules import Rated, Rounding, Tariff, counter_keys
 from tests.oracle import rating as oracle
 from tests.support.price_strategies import MODELS, prices, quantities
@@ -71,6 +71,31 @@ def test_more_never_costs_less(priced: Price, less: Decimal, more: Decimal, befo
     counters = counters_at(prices, before)
     small, large = (rated(report(line(quantity=q)), prices, counters) for q in (less, more))
     assert small.price <= large.price
+
+
+def test_a_hundred_tiers_add_up_wherever_the_free_units_end() -> None:
+    """Each part at its own tier's price, summed tier by tier; fees of tiers that are wholly free are never charged."""
+    bounds = [Decimal(7 * n + n % 3) for n in range(1, 100)]
+    rows = [(bound, Decimal(n % 5) / 10, Decimal(n % 4)) for n, bound in enumerate([*bounds, None])]
+    many = tuple(Tier(up_to=bound, unit_price=unit, flat_fee=fee) for bound, unit, fee in rows)
+
+    def upto(position: Decimal, free: Decimal) -> Decimal:
+        total, lower = Decimal(0), Decimal(0)
+        for bound, unit, fee in rows:
+            begin, end = max(lower, free), position if bound is None else min(position, bound)
+            if end > begin:
+                total += (end - begin) * unit + fee
+            lower = bound or lower
+        return total
+
+    for free in (Decimal(0), Decimal(7), Decimal(100), Decimal("100.5"), Decimal(2000)):
+        graduated = price(charge_model=ChargeModel.GRADUATED, tiers=many, free_quantity=free)
+        prices = tariff([graduated])
+        (key,) = counter_keys(report(line()), prices, PAYER, NOW)
+        for before in (Decimal(0), Decimal(6), Decimal(7), Decimal("99.9"), Decimal(350), Decimal(700)):
+            for quantity in (Decimal("0.5"), Decimal(1), Decimal(93), Decimal(1500)):
+                done = rated(report(line(quantity=quantity)), prices, {key: before})
+                assert done.price == (upto(before + quantity, free) - upto(before, free)) * 10**9
 
 
 def test_volume_may_get_cheaper_with_more() -> None:

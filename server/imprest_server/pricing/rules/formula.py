@@ -9,10 +9,12 @@ unit is free wherever it falls into the tiers; a line of free units alone costs 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import accumulate
 from math import gcd
 from typing import Final, Self
 
@@ -48,6 +50,9 @@ class Formula:
     """The amounts of one price. Immutable; made once for a version and used for every line."""
 
     __slots__ = (
+        "_charged",
+        "_charged_before",
+        "_charged_from",
         "_connect_fee",
         "_first",
         "_free",
@@ -87,7 +92,7 @@ class Formula:
         self._minimum = _optional(price.minimum_charge, self._lump)
         self._maximum = _optional(price.maximum_charge, self._lump)
         self._margin = 100 * SCALE + (_optional(price.margin_percent) or 0)
-        self._tiers = tuple(_tiers(price, self._free, self._lump))
+        self._sum_up(tuple(_tiers(price, self._free, self._lump)))
         self._whole_quantities = self._first is None and not self._minimum_quantity
         self._plain = (
             self._model is ChargeModel.PER_UNIT
@@ -117,17 +122,27 @@ class Formula:
         new._connect_fee *= factor
         new._minimum = None if self._minimum is None else self._minimum * factor
         new._maximum = None if self._maximum is None else self._maximum * factor
-        new._tiers = tuple(
-            _Tier(
-                tier.lower * factor,
-                None if tier.upper is None else tier.upper * factor,
-                tier.start * factor,
-                tier.unit,
-                tier.flat_fee * factor,
+        new._sum_up(
+            tuple(
+                _Tier(
+                    tier.lower * factor,
+                    None if tier.upper is None else tier.upper * factor,
+                    tier.start * factor,
+                    tier.unit,
+                    tier.flat_fee * factor,
+                )
+                for tier in self._tiers
             )
-            for tier in self._tiers
         )
         return new
+
+    def _sum_up(self, tiers: tuple[_Tier, ...]) -> None:
+        """Keep the tiers, and of those that are not wholly free what is charged before each."""
+        self._tiers = tiers
+        self._charged = tuple(tier for tier in tiers if tier.upper is None or tier.upper > tier.start)
+        self._charged_from = [tier.start for tier in self._charged]
+        whole = (tier.flat_fee + ((tier.upper or tier.start) - tier.start) * tier.unit for tier in self._charged)
+        self._charged_before = list(accumulate(whole, initial=0))
 
     def billed(self, quantity: int) -> int:
         """The quantity after minimum and increments; 0 stays 0."""
@@ -223,12 +238,11 @@ class Formula:
 
     def _integral(self, position: int) -> int:
         """What the month's first `position` units cost."""
-        total = 0
-        for tier in self._tiers:
-            end = position if tier.upper is None else min(position, tier.upper)
-            if end > tier.start:
-                total += tier.flat_fee + (end - tier.start) * tier.unit
-        return total
+        last = bisect_left(self._charged_from, position) - 1
+        if last < 0:
+            return 0
+        tier = self._charged[last]
+        return self._charged_before[last] + tier.flat_fee + (position - tier.start) * tier.unit
 
     def _tier_of(self, position: int) -> _Tier:
         return next(tier for tier in self._tiers if tier.upper is None or position <= tier.upper)
