@@ -9,8 +9,10 @@ import pytest
 
 import imprest_server.pricing
 from imprest_server.core.errors import AmountOutOfRange, PriceNotFound
+from imprest_server.core.money import MAX_NANOS
 from imprest_server.pricing.model import BookSide, ChargeModel, CounterKey
-from imprest_server.pricing.rules import Payer, Rounding, allocate, counter_keys, margin_percent, month_of
+from imprest_server.pricing.quotes import Quoted
+from imprest_server.pricing.rules import Payer, Rounding, allocate, counter_keys, month_of
 from tests.support.pricing import NOW, PAYER, line, nanos, price, rated, report, tariff, tiers
 
 FLAT, PERCENTAGE = ChargeModel.FLAT, ChargeModel.PERCENTAGE
@@ -172,10 +174,22 @@ def test_allocations_need_a_rate_but_no_price() -> None:
         allocate(prices, nanos("1"), HALF_EVEN)
 
 
-def test_margins() -> None:
-    assert margin_percent(0, 5) is None
-    assert margin_percent(3, 2) == Decimal("33.33")
-    assert margin_percent(2, 3) == Decimal("-50.00")
+@pytest.mark.parametrize(
+    ("asked", "cost", "percent"),
+    [
+        (0, 5, None),
+        (3, 2, "33.333333"),
+        (2, 3, "-50.000000"),
+        (3, 5, "-66.666667"),
+        (200_000_000, 1, "100.000000"),  # 99.9999995, half to even
+        (200_000_000, 200_000_003, "-0.000002"),  # −0.0000015, half to even
+        (1, MAX_NANOS, "-922337203685477580799999999800.000000"),
+    ],
+)
+def test_margins(asked: int, cost: int, percent: str | None) -> None:
+    quoted = Quoted(currency_code="EUR", price=asked, cost=cost, lines=(), allocations=())
+    assert quoted.margin == asked - cost
+    assert (None if quoted.margin_percent is None else str(quoted.margin_percent)) == percent
 
 
 # ── no float ─────────────────────────────────────────────────────────────────────────────────────────

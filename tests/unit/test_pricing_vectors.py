@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from imprest_server.pricing.model import ChargeModel, Tier
-from imprest_server.pricing.rules import Rounding, allocate, margin_percent
+from imprest_server.pricing.quotes import Quoted
+from imprest_server.pricing.rules import Rounding, allocate
 from tests.support.pricing import METER, line, nanos, price, rated, report, tariff
 
 _HERE = Path(__file__).parent / "vectors"
@@ -75,7 +76,10 @@ def test_flat_priced_call_and_its_margin() -> None:
     result = rated(report(line(quantity=300)), prices)
     assert (result.price, result.cost) == (nanos(call["charged"]), nanos(call["total_cost"]))
     assert result.price - result.cost == nanos(call["gross_profit"])
-    assert margin_percent(result.price, result.cost) == Decimal(call["gross_margin_percent"])
+    quoted = Quoted(currency_code="EUR", price=result.price, cost=result.cost, lines=result.lines, allocations=())
+    assert quoted.margin == nanos(call["gross_profit"])
+    assert quoted.margin_percent is not None
+    assert round(quoted.margin_percent, 2) == Decimal(call["gross_margin_percent"])
 
 
 def test_infrastructure_per_call() -> None:

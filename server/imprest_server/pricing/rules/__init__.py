@@ -11,7 +11,7 @@ from imprest_server.pricing.rules.checks import check_prices, differences, price
 from imprest_server.pricing.rules.counters import counter_keys, month_of
 from imprest_server.pricing.rules.estimates import affordable_duration
 from imprest_server.pricing.rules.matching import PriceTable, explain
-from imprest_server.pricing.rules.rating import Rated, Rounding, margin_percent, rate
+from imprest_server.pricing.rules.rating import Rated, Rounding, rate
 from imprest_server.pricing.rules.rerating import NoPositionError, rerate
 from imprest_server.pricing.rules.tariff import Tariff
 from imprest_server.pricing.rules.usage_checks import check_usage
@@ -34,7 +34,6 @@ __all__ = [
     "counter_keys",
     "differences",
     "explain",
-    "margin_percent",
     "month_of",
     "price_problems",
     "rate",

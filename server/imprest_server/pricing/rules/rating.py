@@ -96,15 +96,6 @@ def rate(
     return Rated(tuple(lines), total_price, total_cost, advances)
 
 
-def margin_percent(price: int, cost: int) -> Decimal | None:
-    """What is left of a price after the cost, in percent of the price with 2 decimals; None for a price of 0."""
-    if not price:
-        return None
-    left = price - cost
-    hundredths = round_half_even(10_000 * abs(left), abs(price))
-    return Decimal(hundredths if left >= 0 else -hundredths).scaleb(-2, _EXACT)
-
-
 def exact_cost(match: Match, quantity: int, month: MonthCounters, up_to: bool) -> tuple[int, int]:
     """A line's cost in nanos of the payer's currency, as numerator and denominator; 0 when no COST book knows it."""
     entry, formula = match.cost, match.cost_formula
