@@ -244,6 +244,18 @@ async def test_a_file_is_imported(admin: Admin) -> None:
         assert refusal.reason == "INVALID_ARGUMENT"
 
 
+@pytest.mark.parametrize(
+    "file",
+    [{"csv": "meter,unit_price\n"}, {"litellm_json": b'{"m": {"litellm_provider": "p", "input_cost_per_token": 0}}'}],
+    ids=["csv", "litellm_json"],
+)
+async def test_a_file_without_a_price_empties_no_book(admin: Admin, file: dict[str, Any]) -> None:
+    await admin.book("c", BOOK_SIDE_COST, price("api.requests", "1"))
+    refused = await admin.refused("ImportPrices", price_book_id="c", replace=True, **file)
+    assert set(refused.violations) == set(file)
+    assert len((await admin("ListPrices", price_book_id="c")).prices) == 1
+
+
 async def test_a_large_file_is_imported_and_the_reply_can_be_received(admin: Admin) -> None:
     """Larger than what gRPC takes by default, with more prices than the reply lists."""
     await admin("CreatePriceBook", price_book=PriceBook(price_book_id="c", side=BOOK_SIDE_COST, currency_code="USD"))

@@ -335,6 +335,9 @@ class PriceAdmin:
             epoch = await store.read_epoch(conn, op.tenant_id)
             today = (await store.clock(conn, op.tenant_id, epoch)).date()
         imported = await asyncio.to_thread(_read, file, today)
+        if not imported.prices:  # a file that was cut short must not empty a book
+            field = "litellm_json" if isinstance(file, bytes) else "csv"
+            raise InvalidArgument(field=field, problem="holds no price that can be imported")
         content = hashlib.sha256(file if isinstance(file, bytes) else file.encode()).hexdigest()
         filled = replace(op, prices=imported.prices, places=imported.places, content=content)
         return await self.publish(filled), imported
