@@ -54,7 +54,13 @@ class Desk:
         return transaction_id
 
     async def rerate(
-        self, version_id: PriceVersionId | None = None, *, key: str = "", validate_only: bool = False, **page: Any
+        self,
+        version_id: PriceVersionId | None = None,
+        *,
+        key: str = "",
+        validate_only: bool = False,
+        account_id: AccountId | None = None,
+        **page: Any,
     ) -> tuple[list[Rerated], str, bool]:
         now = datetime.now(UTC)
         self.span = getattr(self, "span", None) or (now - timedelta(days=1), now + timedelta(days=1))
@@ -64,7 +70,7 @@ class Desk:
                 idempotency_key=key or self.lanes.key(),
                 start_time=self.span[0],
                 end_time=self.span[1],
-                account_id=None,
+                account_id=account_id,
                 version_id=version_id,
                 reason="wrong list",
             ),
@@ -325,6 +331,28 @@ async def test_a_margin_on_a_cost_that_begins_to_count_has_no_place_to_start_fro
     ((item,), _, _) = await desk.rerate(derived)
     assert "counts what was used in the month" in item.skipped
     assert desk.book()["revenue"] == 6 * NANO
+
+
+async def test_a_version_is_for_what_its_book_has_priced(desk: Desk) -> None:
+    retail = await desk.shop.open(SALE, [unit("2", SECONDS)])
+    ann, bob = await desk.lanes.open("ann", "100"), await desk.lanes.open("bob", "100")
+    contract = await desk.shop.open(SALE, [unit("1", SECONDS)], book="contract", account_id=bob)
+    for account in (ann, bob):
+        await desk.charge(4, account)
+    fair = await desk.shop.publish(retail, [unit("1.5", SECONDS)])
+    done, _, _ = await desk.rerate(fair)
+    assert [(item.used.account_id, item.after[0]) for item in done] == [(ann, 6 * NANO)]
+    assert (desk.book(ann)["wallet"], desk.book(bob)["wallet"]) == (94 * NANO, 96 * NANO)
+    # The re-rated line is of the book still; a contract that should not have been is replaced by naming its account.
+    assert len((await desk.rerate(await desk.shop.publish(retail, [unit("1.25", SECONDS)])))[0]) == 1
+    assert len((await desk.rerate(fair, account_id=bob))[0]) == 1
+    assert (desk.book(ann)["wallet"], desk.book(bob)["wallet"]) == (95 * NANO, 94 * NANO)
+    # A cost that nobody knew.
+    cost = await desk.shop.open(COST, [unit("1", SECONDS)])
+    known = await desk.shop.publish(cost, [unit("0.5", SECONDS)])
+    await desk.rerate(known)
+    assert (desk.book(ann)["provider_cost"], desk.book(bob)["provider_cost"]) == (2 * NANO, 2 * NANO)
+    assert (await desk.rerate(await desk.shop.publish(contract, [unit("3", SECONDS)])))[0] == []
 
 
 async def test_a_price_that_begins_to_count_has_no_place_to_start_from(desk: Desk) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imprest_server.core.errors import ImprestError, NotFound, StoredDenial
-from imprest_server.core.ids import TransactionId, format_price_version_id
+from imprest_server.core.ids import AccountId, TransactionId, format_price_version_id
 from imprest_server.core.paging import cut_page, decode_token, page_limit
 from imprest_server.core.usage import RatedLine
 from imprest_server.db.pool import ReadPool
@@ -70,11 +70,24 @@ class Rerated:
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """By which prices: what was known at the epoch, and of one side only this version."""
+    """By which prices: what was known at the epoch, and of one side only this version.
+
+    A version of a book is for the lines that the book has priced: customers with prices of their own keep these. Of an
+    account that is named it is for all lines.
+    """
 
     catalog: Catalog
     epoch: int
     link: tuple[PriceBook, PriceVersion] | None
+    account_id: AccountId | None
+
+    def concerns(self, posted: RatedLine) -> bool:
+        """Whether the line is to be re-rated. A cost that no book knew may come from any."""
+        if self.link is None or self.account_id is not None:
+            return True
+        book, _ = self.link
+        version_id = posted.price_version if book.side is BookSide.SALE else posted.cost_version
+        return version_id is None or self.catalog.is_of_book(version_id, book.price_book_id)
 
 
 class Rerates:
@@ -104,7 +117,7 @@ class Rerates:
         replayed = False
         if not validate_only:
             begun = await self._admin.begin_rerate(op)
-            chosen, replayed = _Chosen(chosen.catalog, begun.value, chosen.link), begun.replayed
+            chosen, replayed = replace(chosen, epoch=begun.value), begun.replayed
         found = await self._queries.used_transactions(
             op.tenant_id,
             start_time=op.start_time,
@@ -130,11 +143,11 @@ class Rerates:
     async def _chosen(self, conn: Connection, op: RerateUsage, epoch: int) -> _Chosen:
         catalog = await self._cache.catalog(conn, op.tenant_id, epoch)
         if op.version_id is None:
-            return _Chosen(catalog, epoch, None)
+            return _Chosen(catalog, epoch, None, op.account_id)
         version = await store.find_version(conn, op.tenant_id, op.version_id)
         if version is None:
             raise NotFound(resource="price version", id=format_price_version_id(op.version_id))
-        return _Chosen(catalog, epoch, (catalog.books[version.price_book_id], version))
+        return _Chosen(catalog, epoch, (catalog.books[version.price_book_id], version), op.account_id)
 
     async def _rerated(self, conn: Connection, chosen: _Chosen, payer: Payer, used: UsedTransaction) -> Rerated:
         chains = chosen.catalog.chains(payer, chosen.epoch, used.price_time)
@@ -153,7 +166,10 @@ class Rerates:
         tariff, skipped, lines = Tariff(chains, tables), "", stays
         try:
             lines = tuple(
-                rerate(line.rated, line.positions, tariff, payer, used.usage_time, side) for line in used.lines
+                rerate(line.rated, line.positions, tariff, payer, used.usage_time, side)
+                if chosen.concerns(line.rated)
+                else line.rated
+                for line in used.lines
             )
         except NoPositionError:
             skipped = "a new price counts what was used in the month, and the posted one did not"

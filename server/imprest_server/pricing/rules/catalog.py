@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from imprest_server.core.ids import AccountId, TenantId
 from imprest_server.pricing.model import (
@@ -117,6 +118,7 @@ class Catalog:
 
     epoch: int = 0
     books: dict[PriceBookId, PriceBook] = field(default_factory=dict[PriceBookId, PriceBook])
+    _books_of_versions: dict[PriceVersionId, PriceBookId] = field(default_factory=dict[PriceVersionId, PriceBookId])
     _versions: dict[PriceBookId, History[PriceVersion]] = field(
         default_factory=dict[PriceBookId, History[PriceVersion]]
     )
@@ -157,6 +159,7 @@ class Catalog:
         for version in versions:
             history = self._versions.setdefault(version.price_book_id, History())
             history.add(version.effective_time, version.epoch, version)
+            self._books_of_versions[version.version_id] = version.price_book_id
         for assignment in assignments:
             key = (assignment.side, assignment.currency_code, assignment.account_id)
             self._assigned.setdefault(key, History()).add(
@@ -176,6 +179,10 @@ class Catalog:
         """The version of a book in force at `at`, as known at `epoch`."""
         history = self._versions.get(price_book_id)
         return None if history is None else history.at(epoch, at)
+
+    def is_of_book(self, version_id: UUID, price_book_id: PriceBookId) -> bool:
+        """Whether it is a version of this book."""
+        return self._books_of_versions.get(PriceVersionId(version_id)) == price_book_id
 
     def exchange_rate(self, book: PriceBook, currency_code: str, epoch: int, at: datetime) -> Decimal | None:
         """What one unit of the book's currency costs in `currency_code`; 1 within one currency, None: not known."""
