@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from imprest_server.core.ids import TenantId
-from imprest_server.pricing.model import PriceVersionId
+from imprest_server.pricing.model import Price, PriceVersionId
 from imprest_server.pricing.rules import Catalog, PriceTable
 from imprest_server.pricing.store import Connection, load_catalog, load_prices
 
@@ -61,9 +61,10 @@ class PriceCache:
         return catalog
 
     async def tables(self, conn: Connection, keys: Iterable[VersionKey]) -> dict[PriceVersionId, PriceTable]:
-        """The prices of these versions. What is not cached is loaded in one round trip; others are served meanwhile.
+        """The prices of these versions. What is not cached is loaded, a version at a time; others are served meanwhile.
 
-        Who keeps tables asks again for each use, so that what is used stays cached.
+        A version stays when the next one cannot be loaded in time: who tries again has less to load. Who keeps tables
+        asks again for each use, so that what is used stays cached.
         """
         tables: dict[PriceVersionId, PriceTable] = {}
         missing = []
@@ -73,17 +74,20 @@ class PriceCache:
                 tables[key[1]] = self._tables[key][0]
             else:
                 missing.append(key)
-        if missing:
-            loaded = await load_prices(conn, missing)
-            for key in missing:
-                table = await asyncio.to_thread(PriceTable, loaded[key[1]])
-                if key not in self._tables:  # else another task was quicker
-                    self._tables[key] = (table, len(loaded[key[1]]))
-                    self._size += len(loaded[key[1]])
-                self._tables.move_to_end(key)
-                tables[key[1]] = self._tables[key][0]
-            self._evict()
+        for key in missing:
+            if key not in self._tables:
+                await self.keep(key, (await load_prices(conn, [key]))[key[1]])
+            tables[key[1]] = self._tables[key][0]
         return tables
+
+    async def keep(self, key: VersionKey, prices: Sequence[Price]) -> None:
+        """Keep the prices of a version, which is committed."""
+        table = await asyncio.to_thread(PriceTable, prices)
+        if key not in self._tables:  # else another task was quicker
+            self._tables[key] = (table, len(prices))
+            self._size += len(prices)
+        self._tables.move_to_end(key)
+        self._evict()
 
     def _evict(self) -> None:
         """Forget the tables that were not used for longest; their holders keep them as long as they need."""

@@ -31,7 +31,7 @@ from imprest_server.core.ids import uuid7
 from imprest_server.core.usage import UsageLine
 from imprest_server.db.pool import ReadPool
 from imprest_server.pricing import plans, store
-from imprest_server.pricing.cache import PriceCache
+from imprest_server.pricing.cache import PriceCache, VersionKey
 from imprest_server.pricing.importers.csv_prices import read_csv
 from imprest_server.pricing.importers.imported import Imported
 from imprest_server.pricing.importers.litellm import read_litellm
@@ -415,6 +415,7 @@ class PriceAdmin:
             await store.insert_version(conn, op.tenant_id, version)
             more = {} if base is None else {"base": base.version_id.hex}
             await self._count_up(conn, op, digest, locked, more)
+            added[:] = [((op.tenant_id, version_id), planned.after)]
             return planned.published(version)
 
         async def replay(conn: Connection, payload: Payload) -> Published:
@@ -431,7 +432,11 @@ class PriceAdmin:
             validate(op)
             async with store.transaction(self._pool, op.tenant_id) as conn:
                 return Written((await plan(conn)).published(None))
-        return await self._once(op, write, replay)
+        added: list[tuple[VersionKey, Sequence[Price]]] = []
+        written = await self._once(op, write, replay)
+        for key, prices in added:  # the first call that needs them need not load them
+            await self._cache.keep(key, prices)
+        return written
 
     async def _prices_of(self, conn: Connection, op: Operation, version: PriceVersion | None) -> list[Price]:
         if version is None:
