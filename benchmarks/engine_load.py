@@ -21,6 +21,7 @@ from imprest_server.posting.engine import Engine
 
 #: How many stored operations the replays choose from.
 STORED = 5_000
+_USAGE = UsageReport(lines=tuple(replace(line, line_id=f"line-{number}") for number, line in enumerate(ESTIMATE.lines)))
 
 
 def run(order: Order, control: Control) -> None:
@@ -117,12 +118,11 @@ class _Rated(_Amounts):
 
     def commit(self, number: int, reservation: ReservationId) -> ops.Commit:
         """What the call has used: lines with ids, as a careful caller gives them."""
-        lines = tuple(replace(line, line_id=f"line-{n}") for n, line in enumerate(ESTIMATE.lines))
         return ops.Commit(
             tenant_id=TENANT,
             idempotency_key=f"call-{number:08d}",
             reservation_id=reservation,
-            usage=UsageReport(lines=lines),
+            usage=_USAGE,
         )
 
 

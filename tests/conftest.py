@@ -3,14 +3,19 @@
 Each pytest-xdist worker has a cluster of its own; making one takes about half a second.
 """
 
+import faulthandler
 import itertools
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -19,6 +24,32 @@ from imprest_server.db.data_dir import APP_ROLE, DATABASE, OWNER_ROLE, SUPERUSER
 from imprest_server.db.embedded import EmbeddedPostgres
 
 _numbers = itertools.count(1)
+_standard_error = pytest.StashKey[int]()
+# How long an example takes says more about the machine than about us.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
+
+#: How long the end of a test's fixtures may take. `timeout` strikes once, and they may hang after that.
+_TEARDOWN_S = 300
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the standard error that is seen, and let what tests start hear Ctrl-C, also in a shell's background."""
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        config.stash[_standard_error] = os.dup(2)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """A teardown that hangs shows where and ends the process; xdist reports the test and starts another."""
+    faulthandler.dump_traceback_later(_TEARDOWN_S, exit=True, file=item.config.stash[_standard_error])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @dataclass(frozen=True)

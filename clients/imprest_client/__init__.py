@@ -10,8 +10,10 @@ The same clients without `await` are in `imprest_client.sync`, the exceptions in
 from imprest_client.admin import KEEP, AdminClient
 from imprest_client.agent import AgentClient
 from imprest_client.alerts import AlertStream
+from imprest_client.batch import Batch, Operation
 from imprest_client.budgets import BudgetClient
 from imprest_client.call import Call, Ending
+from imprest_client.channels import ChannelClient
 from imprest_client.client import Amount, LedgerClient
 from imprest_client.connection import Connection
 from imprest_client.controller import CallController
@@ -29,14 +31,17 @@ __all__ = [
     "AgentClient",
     "AlertStream",
     "Amount",
+    "Batch",
     "BudgetClient",
     "Call",
     "CallController",
+    "ChannelClient",
     "Connection",
     "Denied",
     "Ending",
     "ImprestError",
     "LedgerClient",
+    "Operation",
     "PricingClient",
     "RecorderFull",
     "RetryPolicy",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, TypeAlias, overload
@@ -11,6 +11,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.money_pb2 import Money
 
 from imprest.v1 import account_service_pb2 as pb
+from imprest.v1 import usage_service_pb2
 from imprest.v1.account_pb2 import Account as AccountMessage
 from imprest_client import wire
 from imprest_client.client import PAGE_SIZE, Amount, Labels, LedgerClient, key_or_new
@@ -26,6 +27,7 @@ from imprest_client.model import (
     TransactionRefunds,
     TransferReceipt,
     TrialBalance,
+    TrueUpReceipt,
 )
 from imprest_client.times import to_time
 
@@ -331,6 +333,42 @@ class AdminClient(LedgerClient):
             reason=reason,
         )
         return wire.transfer_receipt(await self._call(wire.TRANSFER, request))
+
+    async def true_up_cost(
+        self,
+        cost: Amount | None = None,
+        *,
+        lines: Mapping[str, Amount] | None = None,
+        transaction_id: str | None = None,
+        reservation_id: str | None = None,
+        reason: str = "",
+        currency: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> TrueUpReceipt:
+        """Correct what providers charge for usage that has been charged; the customer's money stays as it is.
+
+        Args:
+            cost: What the target costs in all, at least 0: the difference to what it cost so far is posted.
+            lines: What single usage lines of the target cost, by `line_id`, in place of `cost`: a call has several
+                providers, and each sends an invoice of its own.
+            transaction_id: A transaction that charged for usage; give this or `reservation_id`.
+            reservation_id: All captures of this hold together.
+            reason: Why, for the record.
+            currency: Currency of the costs.
+            idempotency_key: Makes the request repeatable.
+        """
+        request = usage_service_pb2.TrueUpCostRequest(
+            transaction_id=transaction_id,
+            reservation_id=reservation_id,
+            cost=None if cost is None else self._money(cost, currency),
+            lines=[
+                usage_service_pb2.LineCost(line_id=line_id, cost=self._money(amount, currency))
+                for line_id, amount in (lines or {}).items()
+            ],
+            reason=reason,
+            idempotency_key=key_or_new(idempotency_key),
+        )
+        return wire.true_up_receipt(await self._call(wire.TRUE_UP_COST, request))
 
     # ── statements ───────────────────────────────────────────────────────────────────────────────────
 

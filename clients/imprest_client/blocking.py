@@ -7,8 +7,10 @@ parameters, types and documentation, without `await`.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import functools
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
@@ -17,6 +19,9 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F")
+
+#: How often a thread that waits looks for a Ctrl-C: one that came before it slept, or to another thread, wakes nobody.
+_LOOK_S: Final = 0.5
 
 
 class LoopThread:
@@ -31,15 +36,41 @@ class LoopThread:
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine to its end and return its result; an exception here (Ctrl-C) cancels it there."""
-        loop = self.loop()
-        if self._thread is threading.current_thread():
+        future = self._started(coroutine)
+        try:
+            while True:
+                try:
+                    return future.result(_LOOK_S)
+                except TimeoutError:
+                    if future.done():
+                        return future.result()  # the coroutine's own, or it was ready in this moment
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _started(self, coroutine: Coroutine[Any, Any, R]) -> concurrent.futures.Future[R]:
+        try:
+            loop = self.loop()
+            if self._thread is threading.current_thread():
+                raise RuntimeError("a blocking client cannot be used on the event loop that works for it")
+        except RuntimeError:
             coroutine.close()
-            raise RuntimeError("a blocking client cannot be used on the event loop that works for it")
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+            raise
+        return asyncio.run_coroutine_threadsafe(coroutine, loop)
+
+    def finish(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """Run a coroutine that must come to its end: an exception here (Ctrl-C) waits for it, and only a second one
+        cancels it."""
+        future = self._started(coroutine)
         try:
             return future.result()
         except BaseException:
-            future.cancel()
+            if not future.done():
+                try:
+                    concurrent.futures.wait([future])
+                except BaseException:
+                    future.cancel()
+                    raise
             raise
 
     def do(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -51,9 +82,17 @@ class LoopThread:
         return self.run(called())
 
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop; a new one in a forked child, which has no other thread of its parent's."""
+        """The loop.
+
+        Raises:
+            RuntimeError: nothing would ever be answered: gRPC does not survive a fork, nor threads the interpreter.
+        """
+        if self._pid not in (0, os.getpid()):
+            raise RuntimeError("clients were used before this process was forked: start it in another way (spawn)")
+        if sys.is_finalizing():
+            raise RuntimeError("the interpreter is shutting down")
         with self._lock:
-            if self._loop is None or self._pid != os.getpid():
+            if self._loop is None:
                 self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="imprest-client", daemon=True)
                 self._thread.start()
@@ -110,18 +149,33 @@ def entering(
         options: dict[str, Any] = kwargs
         if options.get("on_ending") is not None:
             # On the loop it would hold up everything, and could use no blocking client.
-            options["on_ending"] = functools.partial(asyncio.to_thread, options["on_ending"])
+            options["on_ending"] = functools.partial(_in_a_thread, options["on_ending"])
         manager = method(self._inner, *args, **kwargs)
         inner = LOOP.run(manager.__aenter__())
         try:
             yield facade(inner)
         except BaseException as error:
-            if not LOOP.run(manager.__aexit__(type(error), error, error.__traceback__)):
+            if not LOOP.finish(manager.__aexit__(type(error), error, error.__traceback__)):
                 raise
         else:
-            LOOP.run(manager.__aexit__(None, None, None))
+            LOOP.finish(manager.__aexit__(None, None, None))
 
     return enter
+
+
+def _in_a_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[R]:
+    """Call it in a thread of its own: however long it takes, it takes no thread from those who write the spool."""
+    done: concurrent.futures.Future[R] = concurrent.futures.Future()
+    done.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            done.set_result(function(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001  # for whoever awaits it
+            done.set_exception(error)
+
+    threading.Thread(target=work, name="imprest-on-ending", daemon=True).start()
+    return asyncio.wrap_future(done)
 
 
 def iterating(method: Callable[Concatenate[Any, P], AsyncIterator[R]]) -> Callable[Concatenate[Any, P], Iterator[R]]:

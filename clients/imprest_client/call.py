@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,11 +16,12 @@ from typing import Final, Self, TypeAlias
 from uuid import uuid4
 
 from imprest_client.client import Amount
+from imprest_client.courier import VERDICTS
 from imprest_client.durable import DurableClient
 from imprest_client.errors import Denied, ImprestError, InvalidArgument, OverrunRejected, PriceNotFound, Retryable
 from imprest_client.metering import UsageCounter, lines_of, summed
 from imprest_client.model import CommitReceipt, HoldReceipt, Reservation
-from imprest_client.money import exact, plus, to_nano
+from imprest_client.money import exact, plus, to_money, to_nano
 from imprest_client.pricing_model import Usage, UsageReport, report_of
 
 log = logging.getLogger(__name__)
@@ -100,7 +102,10 @@ class Call:
         self._upkeep = upkeep
         self._used = grant.reservation.used_so_far
         self._is_amount = False  # it is reported as amounts, not as usage
-        self._report: UsageReport | None = None  # what is committed, once it is over
+        self._due: Decimal | UsageReport | None = None  # what is committed, once that is settled
+        self._is_void = False  # nothing is committed
+        self._is_decided = False  # nothing is left to do at the end of the block
+        self._rejected: OverrunRejected | None = None
         self._covered = {} if covered is None or grant.final_unit else summed(covered.lines)
         running = grant.balance.as_of - grant.reservation.create_time
         self._used_at_s = time.monotonic()
@@ -146,13 +151,17 @@ class Call:
         It may have any number of decimals; it is rounded once, when it is sent.
 
         Raises:
-            ValueError: usage was counted, which the server prices.
+            ValueError: usage was counted, which the server prices; it is beyond what an amount can be; or it is more
+                than was committed when the call ended.
         """
         if self.usage:
             raise ValueError("this call is measured in usage, not in amounts")
-        self._is_amount = True
         total = exact(total)
+        to_money(to_nano(total), self.reservation.currency_code)  # or the end of the call would be the first to fail
+        self._is_amount = True
         if total > self._used:
+            if self._due is not None or self._is_decided:
+                raise ValueError("the call is over")
             self._used, self._used_at_s = total, time.monotonic()
             if self._ending is None and self._wanted_total() is not None:
                 self._wake.set()
@@ -190,33 +199,62 @@ class Call:
         """
         if used is not None:
             self.used(used)
-        await self._end()
-        hold = self.reservation
-        try:
-            if self.usage:
-                if self._report is None:  # a second attempt sends the same
-                    self._report = self._reported(end_time=self._now())
-                await self._commit(usage=self._report)
-            else:
-                await self._commit(max(Decimal(0), to_nano(self._used) - hold.captured - hold.absorbed))
-        except OverrunRejected as error:
-            # The hold is all that can be had. This is a new request: the denial is kept with the key.
-            self._commit_key = str(uuid4())
-            await self._commit(error.remaining)
-            error.add_note(f"{error.remaining} {error.currency_code} were charged, the rest was not")
-            raise
+        self._is_void = False
+        await self._seen_to_its_end(self._commit_used)
         return self.receipt
 
     async def void(self, reason: str = "") -> None:
         """End the call now and charge nothing; what was captured before stays charged."""
-        await self._end()
-        await self._client.void(self.reservation_id, reason=reason)
+        self._is_void = True
+        await self._seen_to_its_end(functools.partial(self._free, reason))
 
-    async def _commit(self, amount: Decimal | None = None, usage: UsageReport | None = None) -> None:
+    async def _seen_to_its_end(self, step: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Take a step that ends the call, after the one that is under way; a cancellation does not stop it."""
+        while self._settlement is not None and not self._settlement.done():
+            await asyncio.wait([self._settlement])
+        await asyncio.shield(self._finishing(step))
+
+    def _finishing(self, step: Callable[[], Coroutine[None, None, None]]) -> asyncio.Task[None]:
+        """The task that ends the call: the one that is at it, or else a new one."""
+        if self._settlement is None or self._settlement.done():
+            self._settlement = asyncio.create_task(self._finish(step, asyncio.current_task()))
+        return self._settlement
+
+    async def _finish(self, step: Callable[[], Coroutine[None, None, None]], caller: object) -> None:
+        await self._end(caller)
+        try:
+            await step()
+        except VERDICTS:
+            self._is_decided = True
+            raise
+        self._is_decided = True
+
+    async def _commit_used(self) -> None:
+        """Commit what was used: the same in every attempt, for they have one key."""
+        if self.receipt is not None or self.is_spooled:
+            return
+        hold = self.reservation
+        if self._due is None:
+            rest = max(Decimal(0), to_nano(self._used) - hold.captured - hold.absorbed)
+            self._due = self._reported(end_time=self._now()) if self.usage else rest
+        try:
+            await self._commit(self._due)
+        except OverrunRejected as error:
+            if self._rejected is not None:
+                raise
+            # The hold is all that can be had. This is a new request: the denial is kept with the key.
+            self._commit_key = str(uuid4())
+            self._rejected, self._due = error, error.remaining
+            await self._commit(self._due)
+        if self._rejected is not None:
+            self._rejected.add_note(f"{self._due} {hold.currency_code} were charged, the rest was not")
+            raise self._rejected
+
+    async def _commit(self, due: Decimal | UsageReport) -> None:
         self.receipt = await self._client.hang_up(
             self.reservation_id,
-            amount,
-            usage=usage,
+            due if isinstance(due, Decimal) else None,
+            usage=due if isinstance(due, UsageReport) else None,
             currency=self.reservation.currency_code,
             idempotency_key=self._commit_key,
         )
@@ -224,35 +262,60 @@ class Call:
         if self.receipt is not None:
             self.reservation = self.receipt.reservation
 
-    async def _end(self) -> None:
+    async def _free(self, reason: str) -> None:
+        self.reservation = (await self._client.void(self.reservation_id, reason=reason)).reservation
+
+    async def _end(self, caller: object = None) -> None:
         self._is_over = True
-        for task in (self._heartbeats, self._notice):
-            if task is not None and task is not asyncio.current_task():  # on_ending may hang up
-                task.cancel()
-                await asyncio.wait([task])
+        if self._notice is not None and self._notice is not caller:  # on_ending may hang up
+            self._notice.cancel()
+        if self._heartbeats is not None:
+            self._heartbeats.cancel()
+            await asyncio.wait([self._heartbeats])
 
     async def __aenter__(self) -> Self:
         """Begin with the heartbeats."""
         self._heartbeats = asyncio.create_task(self._keep_up(), name=f"imprest call {self.reservation_id}")
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """End the call, if nobody has: commit what was used, or else void the hold."""
-        if self._is_over:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        """End the call, if nobody has: commit what was used, or else void the hold.
+
+        A hang-up that was not answered, or that nobody waits for any more, is seen to its end here. So long even a
+        cancellation waits; it goes on afterwards, as whatever else ended the block and is no `Exception`.
+        """
+        if self._is_decided or (error is not None and error is self._failure()):
             return
-        # A second cancellation must not come between the call and its commit.
-        self._settlement = asyncio.create_task(self._settle())
-        await asyncio.shield(self._settlement)
+        settlement, cancellation = self._finishing(self._settle), None
+        while not settlement.done():
+            try:
+                await asyncio.wait([settlement])
+            except asyncio.CancelledError as cancelled:
+                cancellation = cancelled
+        failure = self._failure()
+        is_stronger = cancellation is not None or (kind is not None and not issubclass(kind, Exception))
+        if failure is not None and is_stronger:
+            log.error("the end of the call on %s failed: %s", self.reservation_id, failure)
+        elif failure is not None:
+            raise failure
+        if cancellation is not None:
+            raise cancellation
+
+    def _failure(self) -> BaseException | None:
+        """Why the last attempt to end the call failed."""
+        if self._settlement is None or not self._settlement.done():
+            return None
+        return asyncio.CancelledError() if self._settlement.cancelled() else self._settlement.exception()
 
     async def _settle(self) -> None:
         hold = self.reservation
-        if self.usage or to_nano(self._used) > hold.captured + hold.absorbed:
-            await self.hang_up()
+        if not self._is_void and (self.usage or to_nano(self._used) > hold.captured + hold.absorbed):
+            await self._commit_used()
             return
         try:
-            await self.void()
+            await self._free("")
         except (Denied, Retryable) as error:
-            # Nothing was used: it has ended already, or ends by itself when it is due.
+            # Nothing is to be charged: it has ended already, or ends by itself when it is due.
             log.info("the hold %s was not voided: %s", self.reservation_id, error)
 
     # ── heartbeats ───────────────────────────────────────────────────────────────────────────────────
@@ -273,6 +336,8 @@ class Call:
                 log.warning("the hold %s cannot be extended: %s", self.reservation_id, error)
                 self._announce(error.reason, None)
                 return
+            except Exception:  # without heartbeats the hold would end in the middle of the call
+                log.exception("a heartbeat of %s failed", self.reservation_id)
 
     async def _heartbeat(self) -> None:
         """Report the use, prolong the hold, and raise it if little is left; if not all can be had, by what there is."""

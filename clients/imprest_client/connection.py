@@ -26,6 +26,10 @@ _OPTIONS: Final = (
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
+#: A connection on which nothing at all has come for so long is replaced when a request on it has run out of time; one
+#: that answers others is slow, and not helped by that.
+_SILENCE_S: Final = 1.0
+_CLOSED: Final = details_here(grpc.StatusCode.CANCELLED, "the connection was closed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Connection:
         self._credentials = credentials
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._channels: list[grpc.aio.Channel | None] = [None] * connections
+        self._heard_s = [0.0] * connections  # when each was opened or has answered last
         self._turn: Iterator[int] = itertools.cycle(range(connections))
         self._random = random.Random()
         self._retired: set[asyncio.Task[None]] = set()
@@ -107,8 +112,9 @@ class Connection:
         """Send a serialized request until it is decided: every attempt sends the same bytes.
 
         Raises:
-            ImprestError: the class for the reason. One that is `Retryable` means that `timeout_s` has passed and
-                nobody knows whether the request took effect; sending it again with the same key finds out.
+            ImprestError: the class for the reason. One that is `Retryable` means that `timeout_s` has passed, or that
+                the connection was closed, and nobody knows whether the request took effect; sending it again with the
+                same key finds out.
         """
         deadline = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
         last: ImprestError | None = None
@@ -121,12 +127,21 @@ class Connection:
             try:
                 # Without serializers bytes go out, and come in, as they are.
                 stub: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
-                return await stub(request, timeout=min(left_s, self._attempt_timeout_s), metadata=self._metadata)
+                reply = await stub(request, timeout=min(left_s, self._attempt_timeout_s), metadata=self._metadata)
             except grpc.aio.AioRpcError as error:
                 last = error_of(details_of(error), key)
-            if isinstance(last, DeadlineExceeded) and not last.reason:
-                self._retire(number, channel)
+            except asyncio.CancelledError:
+                _raise_own_cancellation()
+                raise Cancelled(_CLOSED, key) from None
             else:
+                self._heard_s[number] = time.monotonic()
+                return reply
+            if isinstance(last, DeadlineExceeded) and not last.reason:
+                if time.monotonic() - self._heard_s[number] >= min(self._attempt_timeout_s, _SILENCE_S):
+                    self._retire(number, channel)
+            else:
+                if last.reason:
+                    self._heard_s[number] = time.monotonic()
                 number = next(self._turn)
             wait_s = self.retry.wait_s(attempt, last, self._random.random())
             if wait_s is None or wait_s >= deadline - time.monotonic():
@@ -152,6 +167,7 @@ class Connection:
             else:
                 channel = grpc.aio.secure_channel(self.target, self._credentials, _OPTIONS)
             self._channels[number] = channel
+            self._heard_s[number] = time.monotonic()
         return channel
 
     def _retire(self, number: int, channel: grpc.aio.Channel) -> None:
@@ -194,16 +210,20 @@ class Stream(Generic[Reply]):
         except grpc.aio.AioRpcError as error:
             raise error_of(details_of(error)) from None
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # Nobody has cancelled this: the channel was closed.
-            raise Cancelled(details_here(grpc.StatusCode.CANCELLED, "the connection was closed")) from None
+            _raise_own_cancellation()
+            raise Cancelled(_CLOSED) from None
         return self._reply.FromString(raw) if isinstance(raw, bytes) else None
 
     def close(self) -> None:
         """End the call."""
         self._call.cancel()
+
+
+def _raise_own_cancellation() -> None:
+    """While a CancelledError is handled: raise it, unless nobody has cancelled this task and the channel was closed."""
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise  # noqa: PLE0704
 
 
 def _too_late(key: str | None) -> ImprestError:

@@ -204,6 +204,10 @@ class Courier:
                 spool.postpone, entry.entry_id, self._backoff_s(entry.attempt_count + 1, error), str(error)
             )
             return False
+        except Exception as error:  # an entry that cannot even be sent must not end the delivery of the others
+            log.exception("cannot be sent, kept in the spool: %s of %s", entry.method, entry.subject)
+            await self._note(spool.postpone, entry.entry_id, LONGEST_WAIT_S, repr(error))
+            return False
         log.info("delivered out of the spool: %s of %s", entry.method, entry.subject)
         await self._note(spool.discard, entry.entry_id)
         return True

@@ -49,6 +49,14 @@ def details_of(error: grpc.RpcError) -> ErrorDetails:
     return _details(call.code(), call.details() or "", _status(call))
 
 
+_CODES: Final[Mapping[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def details_in(status: Status) -> ErrorDetails:
+    """Decode the error of one operation of a batch."""
+    return _details(_CODES.get(status.code, grpc.StatusCode.UNKNOWN), status.message, status)
+
+
 def details_here(code: grpc.StatusCode, message: str) -> ErrorDetails:
     """Of an error that was found in this process."""
     return ErrorDetails(code, message, "", {}, False, {}, None)

@@ -70,6 +70,8 @@ class TransactionKind(StrEnum):
     TRANSFER_IN = "TRANSFER_IN"
     UPDATE_ACCOUNT = "UPDATE_ACCOUNT"
     CLOSE = "CLOSE"
+    TRUE_UP = "TRUE_UP"
+    RERATE = "RERATE"
     UNKNOWN = "UNKNOWN"
 
 
@@ -334,4 +336,14 @@ class RefundReceipt:
     transaction: Transaction
     balance: Balance
     refunded_total: Decimal
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrueUpReceipt:
+    """A provider's cost was corrected: by `difference`; `transaction` is None when it has been that all along."""
+
+    transaction: Transaction | None
+    balance: Balance
+    difference: Decimal
     replayed: bool

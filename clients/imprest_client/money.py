@@ -37,8 +37,15 @@ def plus(one: Decimal, other: Decimal) -> Decimal:
 
 
 def to_nano(amount: Decimal) -> Decimal:
-    """The amount rounded to nine decimals, half to even: what the ledger can carry."""
-    return amount.quantize(_NANO, context=_ROUNDING)
+    """The amount rounded to nine decimals, half to even: what the ledger can carry.
+
+    Raises:
+        ValueError: it is beyond all that the ledger can carry.
+    """
+    try:
+        return amount.quantize(_NANO, context=_ROUNDING)
+    except InvalidOperation:
+        raise ValueError(f"{amount} is beyond the range of an amount") from None
 
 
 def to_money(amount: Decimal | int | str, currency_code: str) -> Money:

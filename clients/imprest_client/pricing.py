@@ -1,4 +1,4 @@
-"""The pricing client: price books, their versions, who is priced by them, and quotes."""
+"""The pricing client: price books, their versions, who is priced by them, plans, re-rates and quotes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from decimal import Decimal
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from imprest.v1 import pricing_service_pb2 as pb
+from imprest.v1.plan_pb2 import Plan as PlanMessage
 from imprest.v1.price_pb2 import PriceBook as PriceBookMessage
 from imprest_client import pricing_wire as wire
 from imprest_client.client import PAGE_SIZE, LedgerClient, key_or_new
@@ -19,16 +20,23 @@ from imprest_client.pricing_model import (
     BookState,
     ImportReceipt,
     Meter,
+    Plan,
+    PlanReceipt,
     Price,
+    PriceAssignment,
     PriceBook,
     PriceVersion,
     PublishReceipt,
     Quote,
     RateReceipt,
+    RerateItem,
+    Subscription,
+    SubscriptionReceipt,
     Usage,
+    UsageLine,
 )
 from imprest_client.times import to_time
-from imprest_client.usage_wire import to_number, to_report
+from imprest_client.usage_wire import to_number, to_report, to_usage_line
 
 
 class PricingClient(LedgerClient):
@@ -273,7 +281,42 @@ class PricingClient(LedgerClient):
             request.tenant_default = True
         else:
             request.account_id = account_id
-        return wire.assignment_receipt(await self._call(wire.ASSIGN_PRICE_BOOK, request))
+        reply = await self._call(wire.ASSIGN_PRICE_BOOK, request)
+        return AssignmentReceipt(wire.assignment(reply.assignment), reply.replayed)
+
+    async def list_price_assignments(
+        self,
+        *,
+        account_id: str | None = None,
+        tenant_default: bool = False,
+        price_book_id: str = "",
+        at: datetime | None = None,
+        page_size: int = PAGE_SIZE,
+    ) -> AsyncIterator[PriceAssignment]:
+        """Who is priced by which book, newest first: the assignments in force, and those to come.
+
+        Args:
+            account_id: Only those of this account itself, not its parent's; give this or `tenant_default`.
+            tenant_default: Only those for accounts that have no book otherwise.
+            price_book_id: Only those to this book.
+            at: In force then, or to come after it. Default: now.
+            page_size: How many to fetch at a time.
+        """
+        request = pb.ListPriceAssignmentsRequest(
+            account_id=account_id,
+            price_book_id=price_book_id,
+            at=_time(at),
+            page_size=page_size,
+        )
+        if tenant_default:
+            request.tenant_default = True
+        while True:
+            page = await self._call(wire.LIST_PRICE_ASSIGNMENTS, request)
+            for message in page.assignments:
+                yield wire.assignment(message)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     async def set_exchange_rate(
         self,
@@ -293,6 +336,152 @@ class PricingClient(LedgerClient):
             idempotency_key=key_or_new(idempotency_key),
         )
         return wire.rate_receipt(await self._call(wire.SET_EXCHANGE_RATE, request))
+
+    # ── re-rating ────────────────────────────────────────────────────────────────────────────────────
+
+    async def rerate(
+        self,
+        start_time: datetime,
+        end_time: datetime,
+        *,
+        account_id: str = "",
+        version_id: str = "",
+        validate_only: bool = False,
+        reason: str = "",
+        page_size: int = PAGE_SIZE,
+        idempotency_key: str | None = None,
+    ) -> AsyncIterator[RerateItem]:
+        """Have posted usage of a period cost what other prices say; a page is posted whenever more is asked for.
+
+        So it is done when the iterator has ended. After a failure begin again with the same key: what is done stays
+        done, by the prices that the first request began with.
+
+        Args:
+            start_time: From when on usage is re-rated, by when it began.
+            end_time: Up to when, exclusive.
+            account_id: Only usage of this account.
+            version_id: By the prices of this version, of its side only. Default: by all that is published now.
+            validate_only: Only say what would change.
+            reason: Why, for the record.
+            page_size: How many transactions to look at in a request.
+            idempotency_key: Makes the request repeatable.
+        """
+        request = pb.RerateRequest(
+            start_time=to_time(start_time),
+            end_time=to_time(end_time),
+            account_id=account_id,
+            version_id=version_id,
+            validate_only=validate_only,
+            reason=reason,
+            page_size=page_size,
+            idempotency_key=key_or_new(idempotency_key),
+        )
+        while True:
+            page = await self._call(wire.RERATE, request)
+            for message in page.items:
+                yield wire.rerate_item(message)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    # ── plans and subscriptions ──────────────────────────────────────────────────────────────────────
+
+    async def create_plan(
+        self,
+        plan_id: str,
+        price_book_id: str,
+        *,
+        currency: str | None = None,
+        lines: Iterable[UsageLine] = (),
+        display_name: str = "",
+        idempotency_key: str | None = None,
+    ) -> PlanReceipt:
+        """Create a plan that accounts can subscribe to; it never changes.
+
+        Args:
+            plan_id: Your choice, unique in the tenant.
+            price_book_id: The SALE book that prices its subscribers before their own.
+            currency: The book's currency; by default the client's.
+            lines: What is charged every month. Default: one `plan.months` with the plan's id as model.
+            display_name: A name for people.
+            idempotency_key: Makes the request repeatable.
+        """
+        request = pb.CreatePlanRequest(
+            plan=PlanMessage(
+                plan_id=plan_id,
+                display_name=display_name,
+                currency_code=self._code(currency),
+                price_book_id=price_book_id,
+                lines=map(to_usage_line, lines),
+            ),
+            idempotency_key=key_or_new(idempotency_key),
+        )
+        reply = await self._call(wire.CREATE_PLAN, request)
+        return PlanReceipt(wire.plan(reply.plan), reply.replayed)
+
+    async def list_plans(self, *, page_size: int = PAGE_SIZE) -> AsyncIterator[Plan]:
+        """The plans there are, in the order of their ids."""
+        request = pb.ListPlansRequest(page_size=page_size)
+        while True:
+            page = await self._call(wire.LIST_PLANS, request)
+            for message in page.plans:
+                yield wire.plan(message)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def subscribe(
+        self,
+        account_id: str,
+        plan_id: str = "",
+        *,
+        lines: Iterable[UsageLine] = (),
+        start_time: datetime | None = None,
+        idempotency_key: str | None = None,
+    ) -> SubscriptionReceipt:
+        """Subscribe an account to a plan, to monthly lines of its own, or both.
+
+        Args:
+            account_id: Who is charged, every calendar month of its time zone; the month of the start at once, in full.
+            plan_id: The plan; without one `lines` are needed.
+            lines: What is charged every month besides the plan's lines.
+            start_time: When it begins: at most 35 days ago. Default: now.
+            idempotency_key: Makes the request repeatable.
+        """
+        request = pb.SubscribeRequest(
+            account_id=account_id,
+            plan_id=plan_id,
+            lines=map(to_usage_line, lines),
+            start_time=_time(start_time),
+            idempotency_key=key_or_new(idempotency_key),
+        )
+        reply = await self._call(wire.SUBSCRIBE, request)
+        return SubscriptionReceipt(wire.subscription(reply.subscription), reply.replayed)
+
+    async def unsubscribe(
+        self, subscription_id: str, *, end_time: datetime | None = None, idempotency_key: str | None = None
+    ) -> SubscriptionReceipt:
+        """End a subscription: months that begin at `end_time` (default: now) or later are not charged."""
+        request = pb.UnsubscribeRequest(
+            subscription_id=subscription_id,
+            end_time=_time(end_time),
+            idempotency_key=key_or_new(idempotency_key),
+        )
+        reply = await self._call(wire.UNSUBSCRIBE, request)
+        return SubscriptionReceipt(wire.subscription(reply.subscription), reply.replayed)
+
+    async def list_subscriptions(
+        self, *, account_id: str = "", page_size: int = PAGE_SIZE
+    ) -> AsyncIterator[Subscription]:
+        """Subscriptions of an account or of all, oldest first; ended ones, too."""
+        request = pb.ListSubscriptionsRequest(account_id=account_id, page_size=page_size)
+        while True:
+            page = await self._call(wire.LIST_SUBSCRIPTIONS, request)
+            for message in page.subscriptions:
+                yield wire.subscription(message)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     # ── quotes ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -150,6 +150,34 @@ class PriceAssignment:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """What accounts subscribe to: a SALE book that goes before their own, and lines that are charged every month."""
+
+    plan_id: str
+    display_name: str
+    currency_code: str
+    price_book_id: str
+    lines: tuple[UsageLine, ...]
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """An account's plan (empty: none), and what is charged every month; `end_time` is None while no end is known.
+
+    Its charges have `subscription_id` as their call.
+    """
+
+    subscription_id: str
+    account_id: str
+    plan_id: str
+    lines: tuple[UsageLine, ...]
+    start_time: datetime
+    end_time: datetime | None
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ExchangeRate:
     """What one unit of a COST book's currency costs in another currency, from an instant on."""
 
@@ -209,17 +237,25 @@ def report_of(usage: Usage) -> UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class RatedLine:
-    """A usage line with its price and its cost; `match` says which prices won and why."""
+    """A usage line with its price and its cost; `match` says which prices won and why.
+
+    Costs are None when no COST book knows the line: nobody knows then what it costs, and nothing was posted for it.
+    """
 
     line: UsageLine
     price: Decimal
-    cost: Decimal
+    cost: Decimal | None
     exact_price: Decimal
-    exact_cost: Decimal
+    exact_cost: Decimal | None
     price_version: str
     cost_version: str
     match: str
     duplicate: bool
+
+    @property
+    def margin(self) -> Decimal | None:
+        """What is left of the price; None when the cost is unknown."""
+        return None if self.cost is None else self.price - self.cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +271,15 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What usage would cost, line by line. `margin_percent` is None when the price is 0."""
+    """What usage would cost, line by line. `margin_percent` is None when the price is 0.
+
+    Cost and margins are None when the cost of any line is unknown.
+    """
 
     currency_code: str
     price: Decimal
-    cost: Decimal
-    margin: Decimal
+    cost: Decimal | None
+    margin: Decimal | None
     margin_percent: Decimal | None
     lines: tuple[RatedLine, ...]
     allocations: tuple[Allocation, ...]
@@ -293,3 +332,39 @@ class RateReceipt:
 
     rate: ExchangeRate
     replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReceipt:
+    """A plan was created."""
+
+    plan: Plan
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionReceipt:
+    """A subscription was begun or ended."""
+
+    subscription: Subscription
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RerateItem:
+    """A transaction whose usage costs something else by other prices, or (`skipped` says why) stays as it is.
+
+    `charged` is what the customer paid more, or got back when negative; None, without a `rerate_transaction_id`, when
+    nothing was posted.
+    """
+
+    account_id: str
+    transaction_id: str
+    currency_code: str
+    price_before: Decimal
+    price_after: Decimal
+    cost_before: Decimal
+    cost_after: Decimal
+    skipped: str
+    rerate_transaction_id: str
+    charged: Decimal | None

@@ -7,12 +7,12 @@ from typing import Final
 
 from google.type.decimal_pb2 import Decimal as DecimalMessage
 
-from imprest.v1 import price_pb2, pricing_service_pb2
+from imprest.v1 import plan_pb2, price_pb2, pricing_service_pb2
 from imprest_client import pricing_model as model
 from imprest_client.connection import Method, Reply
 from imprest_client.money import to_decimal
 from imprest_client.times import from_time
-from imprest_client.usage_wire import from_number, rated_line, to_number
+from imprest_client.usage_wire import from_number, rated_line, to_number, usage_line
 from imprest_client.wire import member
 
 
@@ -29,9 +29,16 @@ PUBLISH_PRICES: Final = _rpc("PublishPrices", pricing_service_pb2.PublishPricesR
 IMPORT_PRICES: Final = _rpc("ImportPrices", pricing_service_pb2.ImportPricesResponse)
 LIST_PRICES: Final = _rpc("ListPrices", pricing_service_pb2.ListPricesResponse)
 ASSIGN_PRICE_BOOK: Final = _rpc("AssignPriceBook", pricing_service_pb2.AssignPriceBookResponse)
+LIST_PRICE_ASSIGNMENTS: Final = _rpc("ListPriceAssignments", pricing_service_pb2.ListPriceAssignmentsResponse)
 SET_OVERRIDE: Final = _rpc("SetOverride", pricing_service_pb2.SetOverrideResponse)
 SET_EXCHANGE_RATE: Final = _rpc("SetExchangeRate", pricing_service_pb2.SetExchangeRateResponse)
 QUOTE: Final = _rpc("Quote", pricing_service_pb2.QuoteResponse)
+RERATE: Final = _rpc("Rerate", pricing_service_pb2.RerateResponse)
+CREATE_PLAN: Final = _rpc("CreatePlan", pricing_service_pb2.CreatePlanResponse)
+LIST_PLANS: Final = _rpc("ListPlans", pricing_service_pb2.ListPlansResponse)
+SUBSCRIBE: Final = _rpc("Subscribe", pricing_service_pb2.SubscribeResponse)
+UNSUBSCRIBE: Final = _rpc("Unsubscribe", pricing_service_pb2.UnsubscribeResponse)
+LIST_SUBSCRIPTIONS: Final = _rpc("ListSubscriptions", pricing_service_pb2.ListSubscriptionsResponse)
 
 
 # ── numbers ──────────────────────────────────────────────────────────────────────────────────────────
@@ -203,17 +210,15 @@ def import_receipt(reply: pricing_service_pb2.ImportPricesResponse) -> model.Imp
     )
 
 
-def assignment_receipt(reply: pricing_service_pb2.AssignPriceBookResponse) -> model.AssignmentReceipt:
-    """The reply of AssignPriceBook."""
-    message = reply.assignment
-    assignment = model.PriceAssignment(
+def assignment(message: price_pb2.PriceAssignment) -> model.PriceAssignment:
+    """Who is priced by a book."""
+    return model.PriceAssignment(
         side=side(message.side),
         currency_code=message.currency_code,
         account_id=message.account_id,
         price_book_id=message.price_book_id,
         effective_time=from_time(message.effective_time),
     )
-    return model.AssignmentReceipt(assignment, reply.replayed)
 
 
 def rate_receipt(reply: pricing_service_pb2.SetExchangeRateResponse) -> model.RateReceipt:
@@ -225,18 +230,65 @@ def rate_receipt(reply: pricing_service_pb2.SetExchangeRateResponse) -> model.Ra
     return model.RateReceipt(rate, reply.replayed)
 
 
+def rerate_item(message: pricing_service_pb2.RerateItem) -> model.RerateItem:
+    """A transaction that is re-rated."""
+    return model.RerateItem(
+        account_id=message.account_id,
+        transaction_id=message.transaction_id,
+        currency_code=message.price_before.currency_code,
+        price_before=to_decimal(message.price_before),
+        price_after=to_decimal(message.price_after),
+        cost_before=to_decimal(message.cost_before),
+        cost_after=to_decimal(message.cost_after),
+        skipped=message.skipped,
+        rerate_transaction_id=message.rerate_transaction_id,
+        charged=to_decimal(message.charge.charged) if message.HasField("charge") else None,
+    )
+
+
+# ── plans ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def plan(message: plan_pb2.Plan) -> model.Plan:
+    """A plan."""
+    return model.Plan(
+        plan_id=message.plan_id,
+        display_name=message.display_name,
+        currency_code=message.currency_code,
+        price_book_id=message.price_book_id,
+        lines=tuple(usage_line(line) for line in message.lines),
+        create_time=from_time(message.create_time),
+    )
+
+
+def subscription(message: plan_pb2.Subscription) -> model.Subscription:
+    """A subscription."""
+    return model.Subscription(
+        subscription_id=message.subscription_id,
+        account_id=message.account_id,
+        plan_id=message.plan_id,
+        lines=tuple(usage_line(line) for line in message.lines),
+        start_time=from_time(message.start_time),
+        end_time=from_time(message.end_time) if message.HasField("end_time") else None,
+        create_time=from_time(message.create_time),
+    )
+
+
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def quote(reply: pricing_service_pb2.QuoteResponse) -> model.Quote:
     """A quote."""
+    lines = tuple(rated_line(message) for message in reply.lines)
+    is_known = all(line.cost is not None for line in lines)  # the server counts what it does not know as 0
+    has_percent = is_known and reply.HasField("margin_percent")
     return model.Quote(
         currency_code=reply.price.currency_code,
         price=to_decimal(reply.price),
-        cost=to_decimal(reply.cost),
-        margin=to_decimal(reply.margin),
-        margin_percent=from_number(reply.margin_percent) if reply.HasField("margin_percent") else None,
-        lines=tuple(rated_line(message) for message in reply.lines),
+        cost=to_decimal(reply.cost) if is_known else None,
+        margin=to_decimal(reply.margin) if is_known else None,
+        margin_percent=from_number(reply.margin_percent) if has_percent else None,
+        lines=lines,
         allocations=tuple(
             model.Allocation(
                 meter=message.meter,

@@ -17,6 +17,7 @@ from typing import Final, Self, TypeAlias
 from imprest.v1.ledger_service_pb2 import ChargeRequest, ChargeResponse
 from imprest.v1.usage_service_pb2 import RecordUsageRequest, RecordUsageResponse
 from imprest_client import wire
+from imprest_client.bulk import SIZE, execute, pieces
 from imprest_client.client import Amount, Labels, key_or_new
 from imprest_client.connection import Method
 from imprest_client.courier import DIRECT_S, VERDICTS
@@ -25,14 +26,15 @@ from imprest_client.errors import ImprestError
 from imprest_client.money import to_decimal
 from imprest_client.pricing_model import Usage, UsageReport
 from imprest_client.spool import LONGEST_WAIT_S, Spool
+from imprest_client.times import from_time
 from imprest_client.usage_wire import usage_report
 
 log = logging.getLogger(__name__)
 
 CAPACITY: Final = 10_000
 EXIT_TIMEOUT_S: Final = 10.0
-#: How many charges are under way at the same time.
-_WIDTH: Final = 16
+#: How many charges are sent one by one, at the same time; more go together.
+_FEW: Final = 16
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 
@@ -53,6 +55,8 @@ class RecordedCharge:
     currency_code: str
     usage: UsageReport | None
     call_id: str
+    effective_time: datetime | None
+    labels: Labels
     idempotency_key: str
     error: ImprestError | None
 
@@ -81,7 +85,7 @@ class UndeliveredUsage(Exception):
 
 
 class RecorderFull(Exception):
-    """The buffer is full, and there is no spool to take more."""
+    """The buffer is full, and there is no spool to take more, or it cannot be written."""
 
 
 class UsageRecorder:
@@ -108,6 +112,7 @@ class UsageRecorder:
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         """Begin to deliver."""
@@ -120,18 +125,34 @@ class UsageRecorder:
         Raises:
             UndeliveredUsage: the server has not answered in time, or has refused something, and there is no spool.
         """
-        await self.flush(self._exit_timeout_s)
+        cancellation: asyncio.CancelledError | None = None
+        try:
+            await self.flush(self._exit_timeout_s)
+        except asyncio.CancelledError as cancelled:  # there is no time for the server, but for the spool
+            cancellation = cancelled
+        self._is_closed = True
+        keeping = asyncio.create_task(self._keep_the_rest())
+        while not keeping.done():
+            try:
+                await asyncio.wait([keeping])
+            except asyncio.CancelledError as cancelled:
+                cancellation = cancelled
+        undelivered = [*self._refused, *keeping.result()]
+        if undelivered:
+            failure = UndeliveredUsage(undelivered)
+            if kind is None and cancellation is None:
+                raise failure
+            log.error("%s", failure)  # the block's own error goes on
+        if cancellation is not None:
+            raise cancellation
+
+    async def _keep_the_rest(self) -> list[RecordedCharge]:
+        """Stop delivering, and put what is left into the spool; return what that does not take."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
         left = [*self._under_way.values(), *self._buffer]
-        lost = [_recorded(request, None) for request in left if not await self._try_to_keep(request)]
-        undelivered = [*self._refused, *lost]
-        if undelivered:
-            failure = UndeliveredUsage(undelivered)
-            if kind is None:
-                raise failure
-            log.error("%s", failure)  # the block's own error goes on
+        return [_recorded(request, None) for request in left if not await self._try_to_keep(request)]
 
     @property
     def pending_count(self) -> int:
@@ -157,7 +178,8 @@ class UsageRecorder:
         When the buffer is full it goes to the spool's file instead, which takes a few milliseconds.
 
         Raises:
-            RecorderFull: the buffer is full, and there is no spool.
+            RecorderFull: the buffer is full, and there is no spool, or it cannot be written.
+            ValueError: the recorder's block has ended.
         """
         key = key_or_new(idempotency_key)
         return self._take(
@@ -187,12 +209,17 @@ class UsageRecorder:
         )
 
     def _take(self, request: _Request) -> str:
+        if self._is_closed:
+            raise ValueError("the recorder's block has ended: nobody would deliver this")
         if self.pending_count < self._capacity:
             self._buffer.append(request)
             self._idle.clear()
             self._wake.set()
         elif self._spool is not None:
-            self._keep(self._spool, request)
+            try:
+                self._keep(self._spool, request)
+            except sqlite3.Error as error:
+                raise RecorderFull(f"{self._capacity} charges are waiting, and the spool fails: {error}") from error
             self._courier.wake()
         else:
             raise RecorderFull(f"{self._capacity} charges are waiting for the server")
@@ -214,9 +241,13 @@ class UsageRecorder:
                 self._idle.set()
                 await self._wake.wait()
             self._wake.clear()
-            requests = [self._buffer.popleft() for _ in range(min(_WIDTH, len(self._buffer)))]
+            requests = [self._buffer.popleft() for _ in range(min(SIZE, len(self._buffer)))]
             self._under_way = {id(request): request for request in requests}
-            await asyncio.gather(*(self._send(request) for request in requests))
+            if len(requests) > _FEW:
+                for piece in pieces(requests, lambda request: request):
+                    await self._send_together(piece)
+            else:
+                await asyncio.gather(*(self._send(request) for request in requests))
             unanswered = list(self._under_way.values())
             self._under_way = {}
             self._buffer.extendleft(reversed(unanswered))
@@ -227,14 +258,29 @@ class UsageRecorder:
                 pause_s = _FIRST_PAUSE_S
 
     async def _send(self, request: _Request) -> None:
-        """Send a charge. It stays under way if it has to be sent again."""
         try:
-            await self._connection.call(_method(request), request, timeout_s=min(DIRECT_S, self._connection.timeout_s))
-        except VERDICTS as error:
+            await self._connection.call(_method(request), request, timeout_s=self._timeout_s)
+        except ImprestError as error:
+            await self._note(request, error)
+        else:
+            await self._note(request, None)
+
+    async def _send_together(self, requests: Sequence[_Request]) -> None:
+        outcomes = await execute(self._connection, requests, timeout_s=self._timeout_s)
+        for request, outcome in zip(requests, outcomes, strict=True):
+            await self._note(request, outcome if isinstance(outcome, ImprestError) else None)
+
+    @property
+    def _timeout_s(self) -> float:
+        return min(DIRECT_S, self._connection.timeout_s)
+
+    async def _note(self, request: _Request, error: ImprestError | None) -> None:
+        """What became of a charge. It stays under way if it has to be sent again."""
+        if isinstance(error, VERDICTS):
             log.error("refused: charge %s of account %s (%s)", request.idempotency_key, request.account_id, error)
             if not await self._try_to_keep(request, error):
                 self._refused.append(_recorded(request, error))
-        except ImprestError as error:
+        elif error is not None:
             if not await self._try_to_keep(request):
                 return
             log.warning("kept in the spool: a charge of account %s (%s)", request.account_id, error)
@@ -272,6 +318,8 @@ def _recorded(request: _Request, error: ImprestError | None) -> RecordedCharge:
         currency_code=request.amount.currency_code,
         usage=usage_report(request.usage) if is_usage else None,
         call_id=request.call_id,
+        effective_time=from_time(request.effective_time) if request.HasField("effective_time") else None,
+        labels=dict(request.labels),
         idempotency_key=request.idempotency_key,
         error=error,
     )

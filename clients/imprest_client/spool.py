@@ -109,6 +109,8 @@ class Spool:
         self._connection.execute("PRAGMA synchronous = FULL")
         with self._transaction() as cursor:
             (version,) = cursor.execute("PRAGMA user_version").fetchone()
+            if version == 0 and cursor.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                raise SpoolError(f"{self.path} is another program's database, not a spool")
             if version not in (0, _VERSION):
                 raise SpoolError(f"{self.path} is of version {version}, this release reads {_VERSION}")
             for statement in _SCHEMA.split(";"):
@@ -187,13 +189,17 @@ class Spool:
             return cursor.lastrowid, earlier is None
 
     def claim(self, limit: int, wait_s: float) -> list[SpoolEntry]:
-        """The oldest entries to be sent now, at most one of each subject: for `wait_s` they are the caller's."""
+        """Entries to be sent now, at most one of each subject: for `wait_s` they are the caller's.
+
+        Those that have waited longest for an attempt come first, so that none that fail again and again hold up the
+        others.
+        """
         with self._transaction() as cursor:
             now_s = time.time()
             rows = cursor.execute(
                 f"SELECT {_COLUMNS} FROM entries WHERE entry_id IN"
                 " (SELECT min(entry_id) FROM entries WHERE state = 'PENDING' GROUP BY subject)"
-                " AND (not_before_s <= ? OR not_before_s > ?) ORDER BY entry_id LIMIT ?",
+                " AND (not_before_s <= ? OR not_before_s > ?) ORDER BY not_before_s, entry_id LIMIT ?",
                 (now_s, now_s + LONGEST_WAIT_S + _CLOCK_SLACK_S, limit),
             ).fetchall()
             found = [_entry(row) for row in rows]

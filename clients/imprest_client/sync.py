@@ -19,12 +19,15 @@ import imprest_client.agent as aio_agent
 import imprest_client.alerts as aio_alerts
 import imprest_client.budgets as aio_budgets
 import imprest_client.call as aio_call
+import imprest_client.channels as aio_channels
 import imprest_client.client as aio
 import imprest_client.controller as aio_controller
 import imprest_client.durable as aio_durable
 import imprest_client.metering as aio_metering
 import imprest_client.pricing as aio_pricing
 import imprest_client.recorder as aio_recorder
+from imprest_client.batch import Batch as AioBatch
+from imprest_client.batch import Operations
 from imprest_client.blocking import LOOP, Facade, blocking, doing, entering, iterating
 from imprest_client.budget_model import Alert, AlertKind, AlertLevel
 from imprest_client.call import Ending
@@ -95,6 +98,7 @@ class AdminClient(LedgerClient):
     adjust = blocking(aio_admin.AdminClient.adjust)
     withdraw = blocking(aio_admin.AdminClient.withdraw)
     transfer = blocking(aio_admin.AdminClient.transfer)
+    true_up_cost = blocking(aio_admin.AdminClient.true_up_cost)
     list_transactions = iterating(aio_admin.AdminClient.list_transactions)
     get_transaction = blocking(aio_admin.AdminClient.get_transaction)
     get_transaction_refunds = blocking(aio_admin.AdminClient.get_transaction_refunds)
@@ -109,6 +113,18 @@ class AdminClient(LedgerClient):
         if as_of is None:
             return LOOP.run(self._inner.get_balance(account_id))
         return LOOP.run(self._inner.get_balance(account_id, as_of=as_of))
+
+
+class Batch(Operations):
+    """`imprest_client.Batch`, blocking: only `execute` waits for the server. For one thread at a time."""
+
+    def __init__(self, client: LedgerClient) -> None:
+        """Begin a batch that is sent over the client's connection, in its currency."""
+        super().__init__(client._inner._currency)
+        self._inner = AioBatch(client._inner)
+        self._inner.operations = self.operations
+
+    execute = blocking(AioBatch.execute)
 
 
 class PricingClient(LedgerClient):
@@ -132,6 +148,13 @@ class PricingClient(LedgerClient):
     assign_price_book = blocking(aio_pricing.PricingClient.assign_price_book)
     end_assignment = blocking(aio_pricing.PricingClient.end_assignment)
     set_exchange_rate = blocking(aio_pricing.PricingClient.set_exchange_rate)
+    list_price_assignments = iterating(aio_pricing.PricingClient.list_price_assignments)
+    rerate = iterating(aio_pricing.PricingClient.rerate)
+    create_plan = blocking(aio_pricing.PricingClient.create_plan)
+    list_plans = iterating(aio_pricing.PricingClient.list_plans)
+    subscribe = blocking(aio_pricing.PricingClient.subscribe)
+    unsubscribe = blocking(aio_pricing.PricingClient.unsubscribe)
+    list_subscriptions = iterating(aio_pricing.PricingClient.list_subscriptions)
     quote = blocking(aio_pricing.PricingClient.quote)
 
 
@@ -213,6 +236,26 @@ class BudgetClient(LedgerClient):
                 checkpoint_interval=checkpoint_interval,
             )
         )
+
+
+class ChannelClient(LedgerClient):
+    """`imprest_client.ChannelClient`, blocking."""
+
+    _inner: aio_channels.ChannelClient
+
+    def __init__(self, target: str | Connection, *, currency: str | None = None) -> None:
+        """Make a client of the server at `host:port`, or on a connection that other blocking clients use, too."""
+        self._inner = aio_channels.ChannelClient(target, currency=currency)
+
+    create_channel = blocking(aio_channels.ChannelClient.create_channel)
+    update_channel = blocking(aio_channels.ChannelClient.update_channel)
+    get_channel = blocking(aio_channels.ChannelClient.get_channel)
+    list_channels = iterating(aio_channels.ChannelClient.list_channels)
+    delete_channel = blocking(aio_channels.ChannelClient.delete_channel)
+    rotate_channel_secret = blocking(aio_channels.ChannelClient.rotate_channel_secret)
+    test_channel = blocking(aio_channels.ChannelClient.test_channel)
+    list_deliveries = iterating(aio_channels.ChannelClient.list_deliveries)
+    resend_delivery = blocking(aio_channels.ChannelClient.resend_delivery)
 
 
 # ── calls ────────────────────────────────────────────────────────────────────────────────────────────

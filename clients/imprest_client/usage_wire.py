@@ -86,12 +86,13 @@ def usage_report(message: usage_pb2.UsageReport) -> model.UsageReport:
 
 def rated_line(message: usage_pb2.RatedLine) -> model.RatedLine:
     """A usage line with its price and cost."""
+    is_known = bool(message.cost_version) or message.duplicate
     return model.RatedLine(
         line=usage_line(message.line),
         price=to_decimal(message.price),
-        cost=to_decimal(message.cost),
+        cost=to_decimal(message.cost) if is_known else None,
         exact_price=from_number(message.exact_price),
-        exact_cost=from_number(message.exact_cost),
+        exact_cost=from_number(message.exact_cost) if is_known else None,
         price_version=message.price_version,
         cost_version=message.cost_version,
         match=message.match,

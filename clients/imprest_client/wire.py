@@ -61,10 +61,12 @@ COMMIT: Final = _ledger_rpc("Commit", ledger_service_pb2.CommitResponse)
 VOID: Final = _ledger_rpc("Void", ledger_service_pb2.VoidResponse)
 CHARGE: Final = _ledger_rpc("Charge", ledger_service_pb2.ChargeResponse)
 REFUND: Final = _ledger_rpc("Refund", ledger_service_pb2.RefundResponse)
+BATCH_EXECUTE: Final = _ledger_rpc("BatchExecute", ledger_service_pb2.BatchExecuteResponse)
 GET_RESERVATION: Final = _ledger_rpc("GetReservation", ledger_service_pb2.GetReservationResponse)
 LIST_RESERVATIONS: Final = _ledger_rpc("ListReservations", ledger_service_pb2.ListReservationsResponse)
 
 RECORD_USAGE: Final = Method("/imprest.v1.UsageService/RecordUsage", usage_service_pb2.RecordUsageResponse)
+TRUE_UP_COST: Final = Method("/imprest.v1.UsageService/TrueUpCost", usage_service_pb2.TrueUpCostResponse)
 
 
 # ── single values ────────────────────────────────────────────────────────────────────────────────────
@@ -327,4 +329,14 @@ def refund_receipt(reply: ledger_service_pb2.RefundResponse) -> model.RefundRece
     """The reply of Refund."""
     return model.RefundReceipt(
         transaction(reply.transaction), balance(reply.balance), to_decimal(reply.refunded_total), reply.replayed
+    )
+
+
+def true_up_receipt(reply: usage_service_pb2.TrueUpCostResponse) -> model.TrueUpReceipt:
+    """The reply of TrueUpCost."""
+    return model.TrueUpReceipt(
+        transaction(reply.transaction) if reply.HasField("transaction") else None,
+        balance(reply.balance),
+        to_decimal(reply.difference),
+        reply.replayed,
     )

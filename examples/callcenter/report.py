@@ -89,20 +89,24 @@ def show_call(console: Console, commit: CommitResponse) -> None:
     charge, currency = commit.charge, commit.balance.currency_code
     table = _table("meter", "provider", "quantity", "cost", "price", "margin", left=2)
     for line in charge.lines:
-        price, cost = to_decimal(line.price), to_decimal(line.cost)
+        price, cost = to_decimal(line.price), to_decimal(line.cost) if line.cost_version else None
         provider = "/".join(filter(None, (line.line.provider, line.line.model)))
         quantity = f"{Decimal(line.line.quantity.value):,}"
-        table.add_row(line.line.meter, provider, quantity, _amount(cost), _amount(price), _percent(price, cost))
+        table.add_row(line.line.meter, provider, quantity, _cost(cost), _amount(price), _percent(price, cost))
     price = to_decimal(charge.charged) + to_decimal(charge.absorbed)
-    cost = to_decimal(charge.provider_cost)
+    cost = to_decimal(charge.provider_cost) if all(line.cost_version for line in charge.lines) else None
     table.add_section()
-    table.add_row("call", "", "", _amount(cost), _amount(price), _percent(price, cost))
+    table.add_row("call", "", "", _cost(cost), _amount(price), _percent(price, cost))
     console.print(f"\nThe dearest call, {_short(commit.reservation.call_id)}, in {currency}", style="bold")
     console.print(table)
 
 
-def _percent(price: Decimal, cost: Decimal) -> str:
-    return f"{(price - cost) / price * 100:.1f} %" if price else ""
+def _cost(cost: Decimal | None) -> str:
+    return "unknown" if cost is None else _amount(cost)
+
+
+def _percent(price: Decimal, cost: Decimal | None) -> str:
+    return f"{(price - cost) / price * 100:.1f} %" if price and cost is not None else ""
 
 
 def show_statement(console: Console, account_id: str, transactions: Sequence[Transaction], balance: Balance) -> None:

@@ -32,6 +32,7 @@ from imprest_server.db.safety import refuse_unsafe
 from imprest_server.garbage import collect_seldom
 from imprest_server.jobs.charge_subscriptions import ChargeSubscriptions
 from imprest_server.jobs.deliver_alerts import DeliverAlerts
+from imprest_server.jobs.ending import LET_GO_S, end
 from imprest_server.jobs.expire_holds import ExpireHolds
 from imprest_server.jobs.repeat import repeat
 from imprest_server.ledger.operations import ExpireDue
@@ -181,7 +182,9 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
         with pool.reachable():
             await engine.start()
         stack.push_async_callback(engine.stop)
-        connections = await stack.enter_async_context(pool.read_pool(dsn, **_timeouts(settings)))
+        connections = pool.read_pool(dsn, **_timeouts(settings))
+        await connections.open()
+        stack.push_async_callback(connections.close, LET_GO_S)
         queries = Queries(connections, expire_due)
         price_admin = PriceAdmin(connections, prices)
         plans = PlanQueries(connections)
@@ -219,14 +222,12 @@ async def running(settings: Settings, dsn: str, *, sweep: bool = True) -> AsyncI
 
 @asynccontextmanager
 async def _in_background(jobs: Iterable[Job]) -> AsyncIterator[None]:
-    """Let jobs run that end by being cancelled: all at once, for each may wait for a database that has hung."""
+    """Let jobs run that end by being cancelled."""
     tasks = [asyncio.create_task(job()) for job in jobs]
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
 
 def _relay(settings: Settings) -> Relay | None:

@@ -31,6 +31,7 @@ class Watched(GrpcAdapter):
 
 async def test_the_server_does_what_the_oracle_does(database: Database) -> None:
     clock.install(database.owner_dsn)
+    clock.stop(database.owner_dsn)
     loop = asyncio.get_running_loop()
     async with shop_on(database) as shop, running_server(database) as server:
         await shop.sell_units()

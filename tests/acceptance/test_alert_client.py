@@ -31,6 +31,7 @@ from tests.conftest import Database
 from tests.crash.serve import Serve
 from tests.support.command import finished
 from tests.support.ctl import Ctl
+from tests.support.patience import PATIENCE_S
 from tests.support.server import Running, running_server
 
 STREAMS = 50
@@ -126,7 +127,7 @@ async def test_a_stop_ends_calls_and_is_lifted(server: Running, client: BudgetCl
             alert = await anext(alerts)
             assert (alert.kind, alert.level, alert.call_ids) == (AlertKind.BUDGET, AlertLevel.EMERGENCY, ("call 1",))
             call.used("1.5")  # asks for more
-            assert (await asyncio.wait_for(call.wait_ending(), 30)).reason == "CALLS_STOPPED"
+            assert (await asyncio.wait_for(call.wait_ending(), PATIENCE_S)).reason == "CALLS_STOPPED"
         with pytest.raises(CallsStopped) as denied:
             await client.reserve("acme", 1)
         assert denied.value.budget_id == "b"
@@ -140,7 +141,7 @@ async def test_a_used_up_budget_ends_a_call(server: Running, client: BudgetClien
     await client.set_budget("b", 3, period=BudgetPeriod.DAY, thresholds=block)
     async with CallController(server.target, currency="USD") as controller, controller.call("acme", 2) as call:
         call.used("1.5")  # a step above it is more than 3
-        assert (await asyncio.wait_for(call.wait_ending(), 30)).reason == "BUDGET_EXCEEDED"
+        assert (await asyncio.wait_for(call.wait_ending(), PATIENCE_S)).reason == "BUDGET_EXCEEDED"
 
 
 async def test_without_an_event_loop(server: Running) -> None:
@@ -173,12 +174,12 @@ async def test_following_goes_on_where_it_ended(server: Running, client: BudgetC
             await client.set_budget(f"b{number}", 1, period=BudgetPeriod.DAY, thresholds=[Threshold(Decimal(100))])
             if number == 1:
                 await client.charge("acme", 1)
-            alert = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+            alert = json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE_S))
             seen.append(alert["sequence"])
             while file.read_text("ascii").strip() != alert["resume_token"]:  # noqa: ASYNC110  # another process does
                 await asyncio.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        output, errors = await asyncio.wait_for(process.communicate(), 30)
+        output, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
         assert (process.returncode, output, errors) == (0, b"", b"")
     assert seen == [1, 2, 3, 4]
 
@@ -226,13 +227,13 @@ async def test_nothing_is_missed_or_repeated_when_server_and_postgres_die(served
     """The server is killed; then its Postgres, with which it goes; alerts are written all the time."""
     serve, data_dir = served
     rounds, each = 3, 8
-    async with Connection(serve.target, timeout_s=60) as connection:
+    async with Connection(serve.target, timeout_s=PATIENCE_S) as connection:
         admin, client = AdminClient(connection, currency="USD"), BudgetClient(connection, currency="USD")
         await admin.create_account("acme")
         await admin.add_credit("acme", 100)
         await client.charge("acme", 5)
         streams = [client.alerts() for _ in range(STREAMS)]
-        await asyncio.gather(*(alerts.begin(60) for alerts in streams))
+        await asyncio.gather(*(alerts.begin(PATIENCE_S) for alerts in streams))
         following = [asyncio.create_task(follow(alerts, rounds * each)) for alerts in streams]
 
         async def write(number: int) -> None:

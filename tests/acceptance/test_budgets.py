@@ -283,3 +283,21 @@ async def test_many_streams_share_what_is_sent(server: Running) -> None:
     await set_budget(server, "1", budget("one", 10))
     await set_budget(server, "2", budget("two", 1))
     assert await asyncio.gather(*tasks) == [[1, 2, 3, 4]] * 50
+
+
+async def test_sums_beyond_what_an_amount_can_carry(server: Running) -> None:
+    """Each account fits, all together do not: the budget is shown as far as it goes, and its alerts can be read."""
+    most = 2**63 - 1
+    for name in "xyz":
+        account = Account(account_id=name, currency_code="USD")
+        await server.accounts.CreateAccount(CreateAccountRequest(account=account, idempotency_key=name))
+        amount = to_money(most, "USD")
+        await server.accounts.AddCredit(AddCreditRequest(account_id=name, amount=amount, idempotency_key=name))
+    await server.budgets.SetBudget(SetBudgetRequest(budget=budget("all", most), idempotency_key="all"))
+    for name in "xyz":
+        amount = to_money(most - 10, "USD")
+        await server.ledger.Charge(ChargeRequest(account_id=name, amount=amount, idempotency_key=name))
+    status = (await server.budgets.GetBudgetStatus(GetBudgetStatusRequest(budget_id="all"))).status
+    assert (status.spent.units, status.remaining.units) == (most, -most)
+    alerts = (await server.budgets.ListAlerts(ListAlertsRequest())).alerts
+    assert {alert.spent.units for alert in alerts} == {most - 1, most}

@@ -76,7 +76,7 @@ async def _compare(case: Case, database: Database) -> None:
             assert message.alert.sequence == len(told) + 1
             told.append(_told(message.alert))
         stream.cancel()
-        assert told == oracle.tenant.budgets.alerts
+        assert told == [str(alert) for alert in oracle.tenant.budgets.alerts]
         report = await verify(database.owner_dsn, all_differences=True, beside=differences)
         assert [str(difference) for difference in report.differences] == []
 

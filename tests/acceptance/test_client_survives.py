@@ -19,6 +19,7 @@ from imprest_client.model import LedgerAccountCode
 from imprest_client.spool import SpoolState
 from tests.crash.serve import Serve
 from tests.support.command import finished
+from tests.support.patience import PATIENCE_S
 
 CREDIT = 1_000
 CALLERS = 6
@@ -40,12 +41,12 @@ class Life:
         self.spooled = 0
 
     async def run(self) -> None:
-        async with self._controller, self._agent, self._agent.recorder(exit_timeout_s=60) as recorder:
+        async with self._controller, self._agent, self._agent.recorder(exit_timeout_s=PATIENCE_S) as recorder:
             self._recorder = recorder
             async with asyncio.TaskGroup() as group:
                 for number in range(CALLERS):
                     group.create_task(self._caller(number))
-            assert await self._agent.flush(60) == 0
+            assert await self._agent.flush(PATIENCE_S) == 0
 
     def stop(self) -> None:
         self._stop.set()
@@ -95,7 +96,7 @@ def kill_postgres(data_dir: Path) -> None:
 
 async def test_kills_of_server_and_postgres_cost_and_double_nothing(server: tuple[Serve, Path], tmp_path: Path) -> None:
     serve, data_dir = server
-    async with Connection(serve.target, timeout_s=60) as connection:
+    async with Connection(serve.target, timeout_s=PATIENCE_S) as connection:
         admin = AdminClient(connection, currency="USD")
         for account_id in ACCOUNTS:
             await admin.create_account(account_id)

@@ -3,12 +3,14 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from imprest_client import PricingClient
+from imprest_client import PricingClient, UsageLine
 from imprest_client.ctl.session import Session
+from imprest_client.ctl.usage import parse_line
 from tests.conftest import Database
 from tests.support.ctl import Ctl
 from tests.support.server import running_server
@@ -100,6 +102,36 @@ async def test_publishing_shows_the_differences_first(ctl: Ctl, tmp_path: Path) 
     assert [price["meter"] for price in old.json] == ["llm.input_tokens", "stt.seconds"]
     shown = await ctl.ok("prices", "show", "cost")
     assert "version 2 is in force" in shown.output
+
+
+async def test_what_would_only_hold_in_the_past_is_refused(priced: Ctl) -> None:
+    """A newer version is in force: prices of now would not change, and nobody would notice."""
+    dearer = "meter,unit_price\ntelephony.did_months,3\n"
+    publish = ("prices", "publish", "retail", "-", "--effective", "yesterday")
+    dry = await priced(*publish, "--dry-run", stdin=dearer)
+    assert dry.status == 0
+    assert "Prices of now do not change: since " in dry.output
+    refused = await priced(*publish, "--yes", "--json", stdin=dearer)
+    assert (refused.status, refused.error["reason"]) == (1, "ONLY_PAST")
+    assert "since then version 1 is in force" in refused.error["message"]
+    assert (await priced.ok("prices", "show", "retail", "--json")).json["latest"]["number"] == 1
+    meant = await priced(*publish, "--past", "--yes", "--json", stdin=dearer)
+    assert (meant.json["version"]["number"], meant.json["followed_by"]["number"]) == (2, 1)
+    assert (await priced.ok("prices", "show", "retail", "--json")).json["current"]["number"] == 1
+
+
+async def test_what_a_later_version_takes_back_is_told(priced: Ctl) -> None:
+    first, second = ("meter,unit_price\ntelephony.did_months,3\n", "meter,unit_price\nwhatsapp.session_messages,1\n")
+    scheduled = await priced("prices", "publish", "retail", "-", "--effective", "tomorrow", "--yes", stdin=first)
+    assert "takes over" not in scheduled.output
+    now = await priced("prices", "publish", "retail", "-", "--yes", stdin=second)
+    assert now.status == 0
+    assert "then version 2 takes over, which is published already and knows nothing of this" in now.output
+    override = ("prices", "override", "acme", "stt.seconds", "--yes", "--unit-price")
+    await priced.ok(*override, "1", "--effective", "tomorrow")
+    assert "then version 1 takes over" in (await priced.ok(*override, "2")).output
+    nothing = await priced.ok(*override, "3", "--effective", "tomorrow", "--json")
+    assert nothing.json["followed_by"] is None
 
 
 async def test_what_is_listed_as_csv_can_be_published(priced: Ctl, tmp_path: Path) -> None:
@@ -251,6 +283,48 @@ async def test_a_quote(priced: Ctl) -> None:
     assert (by_book.rows[0]["price"], by_book.rows[0]["exact_cost"]) == ("0.0042", "0.003")
     unknown = await priced("quote", "--account", "acme", "llm.input_tokens=1,provider=nobody", "--json")
     assert (unknown.status, unknown.error["reason"]) == (1, "PRICE_NOT_FOUND")
+
+
+async def test_a_cost_that_nobody_knows_is_not_shown_as_zero(priced: Ctl) -> None:
+    lines = (_LINE, "api.requests=5")
+    table = await priced.ok("quote", "--account", "acme", *lines)
+    *shown, sentence = table.output.splitlines()[2:]
+    assert sentence == "No COST book has a price for api.requests: cost and margin are unknown."
+    assert [line.split() for line in shown] == [
+        ["api.requests", "-", "-", "-", "5", "1.00", "USD", "-"],
+        [],
+        ["price", "1.0042", "USD"],
+        ["cost", "-"],
+        ["margin", "-"],
+        ["margin", "in", "%", "-"],
+        [],
+    ]
+    quote = (await priced.ok("quote", "--account", "acme", *lines, "--json")).json
+    assert (quote["cost"], quote["margin"], quote["margin_percent"]) == (None, None, None)
+    assert [(line["cost"], line["exact_cost"]) for line in quote["lines"]] == [("0.003", "0.003"), (None, None)]
+    rows = (await priced.ok("quote", "--account", "acme", *lines, "--csv")).rows
+    assert [(row["cost"], row["exact_cost"]) for row in rows] == [("0.003", "0.003"), ("", "")]
+    told = await priced.ok("prices", "explain", "acme", "api.requests", "5")
+    assert told.output.splitlines()[:3] == [
+        "5 on api.requests for acme: 1.00 USD",
+        "cost unknown, and so is the margin: no COST book has a price for it",
+        "exactly 1",
+    ]
+
+
+async def test_a_charge_of_unknown_cost_has_no_margin(priced: Ctl) -> None:
+    await priced.ok("credit", "add", "acme", "10")
+    async with PricingClient(priced.target) as client:
+        usage = [UsageLine(meter="api.requests", quantity=Decimal(5)), parse_line(_LINE)]
+        done = await client.charge("acme", usage=usage, call_id="call-1")
+    assert [(line.cost, line.margin) for line in done.charge.lines] == [
+        (None, None),
+        (Decimal("0.003"), Decimal("0.0012")),
+    ]
+    told = await priced.ok("explain", done.transaction_id)
+    assert "No COST book has a price for api.requests: cost and margin are unknown." in told.output
+    lines = (await priced.ok("explain", done.transaction_id, "--json")).json["lines"]
+    assert [(line["cost"], line["margin"]) for line in lines] == [(None, None), ("0.003", "0.0012")]
 
 
 async def test_own_costs_of_a_call_are_part_of_a_quote(priced: Ctl) -> None:

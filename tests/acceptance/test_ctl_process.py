@@ -19,10 +19,10 @@ from imprest_client import AdminClient
 from imprest_client.ctl.settings import Profile, Profiles, write_profiles
 from imprest_client.model import AccountState
 from tests.conftest import Database
+from tests.support.patience import PATIENCE_S
 from tests.support.server import running_server
 
 BIN = Path(sys.executable).parent
-ENDS_S = 30.0
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def on_terminal(*arguments: str, answer: str = "", columns: int = 60) -> t
     process = await start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     try:
-        async with asyncio.timeout(ENDS_S):
+        async with asyncio.timeout(PATIENCE_S):
             shown = await asyncio.to_thread(_converse, ours, answer)
             return await process.wait(), shown
     finally:
@@ -120,7 +120,7 @@ async def test_a_reader_that_has_seen_enough(target: str, admin: AdminClient) ->
     os.close(reading)
     process = await start("balance", "acme", "--address", target, stdout=writing, stderr=PIPE)
     os.close(writing)
-    _, errors = await asyncio.wait_for(process.communicate(), ENDS_S)
+    _, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert (process.returncode, errors) == (0, b"")
 
 
@@ -131,16 +131,16 @@ async def test_an_interrupted_change_names_its_key() -> None:
     async def silence(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         reached.set()
         try:
-            await asyncio.sleep(ENDS_S)
+            await asyncio.Event().wait()
         finally:
             writer.close()
 
     server = await asyncio.start_server(silence, "127.0.0.1", 0)
     target = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     process = await start("credit", "add", "acme", "5USD", "--address", target, stdout=PIPE, stderr=PIPE)
-    await asyncio.wait_for(reached.wait(), ENDS_S)
+    await asyncio.wait_for(reached.wait(), PATIENCE_S)
     process.send_signal(signal.SIGINT)
-    output, errors = await asyncio.wait_for(process.communicate(), ENDS_S)
+    output, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     server.close()
     assert (process.returncode, output) == (130, b"")
     assert re.search(rb"INTERRUPTED: stopped\nhint: .* with --key ctl-[0-9a-f-]{36} finds out\n$", errors), errors
@@ -166,6 +166,6 @@ async def test_completion_in_bash(tmp_path: Path) -> None:
     path = f"{BIN}:{os.environ['PATH']}"
     variables = environment(HOME=str(tmp_path), PATH=path, IMPRESTCTL_CONFIG=str(profiles))
     process = await asyncio.create_subprocess_exec("bash", "-c", script, env=variables, stdout=PIPE, stderr=PIPE)
-    output, errors = await asyncio.wait_for(process.communicate(), ENDS_S)
+    output, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert (process.returncode, errors) == (0, b"")
     assert output.decode().splitlines() == ["accounts", "freeze", "--reference", "frozen", "test"]

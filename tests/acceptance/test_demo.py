@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from examples.callcenter.server import own_server
+from tests.support.patience import PATIENCE_S
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(_EXAMPLES / program), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
 
 
 @pytest.fixture(scope="module")

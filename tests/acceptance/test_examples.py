@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import serving
+from tests.support.patience import PATIENCE_S
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = ("admin", "controller", "agent")  # the admin publishes the prices
@@ -15,7 +16,7 @@ NAMES = ("admin", "controller", "agent")  # the admin publishes the prices
 
 def run(name: str, target: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), target]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 def test_each_role_at_work(scratch_dir: Path) -> None:

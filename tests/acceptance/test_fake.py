@@ -73,6 +73,7 @@ async def heard(scenarios: Sequence[Scenario], adapter: GrpcAdapter) -> list[lis
 async def test_errors_are_those_of_the_server(database: Database) -> None:
     scenarios = chosen()
     clock.install(database.owner_dsn)
+    clock.stop(database.owner_dsn)
     async with shop_on(database) as shop, running_server(database) as server, fake_adapter() as fake:
         await shop.sell_units()
         real = await heard(scenarios, GrpcAdapter(server, database.owner_dsn))

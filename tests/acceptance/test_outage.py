@@ -45,6 +45,8 @@ async def test_callers_are_told_to_retry_and_a_retry_happens_once(scratch_dir: P
                     assert (details.code, details.reason) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
                     assert details.retry_after_s == 1
                     assert str(scratch_dir) not in details.message
+                while not job_events(logged):
+                    await asyncio.sleep(0.02)
                 postgres.start()
 
                 assert not (await server.accounts.AddCredit(credit)).replayed

@@ -127,3 +127,23 @@ async def test_a_month_turns_and_a_subscription_ends(server: Running, database: 
         )
     )
     await until_owing(server, "147")
+
+
+async def test_callers_usage_of_a_subscriptions_name_leaves_its_fee(server: Running, database: Database) -> None:
+    subscription_id = await subscribe(server, ROWS[0])
+    await until_owing(server, "49")
+    with psycopg.connect(database.owner_dsn) as owner:
+        ((now,),) = owner.execute("SELECT clock_timestamp()").fetchall()
+    turn = next_month(now.astimezone(UTC), "UTC")
+    line = usage_pb2.UsageLine(line_id=f"{turn:%Y-%m}.1", meter="plan.months", model="pro", quantity=Decimal(value="0"))
+    await server.usage.RecordUsage(
+        usage_service_pb2.RecordUsageRequest(
+            account_id="ann",
+            idempotency_key="u",
+            call_id=subscription_id,
+            usage=usage_pb2.UsageReport(lines=[line]),
+        )
+    )
+    assert await owes(server) == "49"
+    clock.advance(database.owner_dsn, (turn - now).total_seconds() + 60)
+    await until_owing(server, "98")

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import socket
 import time
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from imprest.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from imprest_client.money import to_decimal, to_money
 from tests.conftest import Database
 from tests.support.command import STOP_S, finished, first_line, imprest, serving, stopped
+from tests.support.ports import reserved_port
 
 
 @pytest.fixture
@@ -115,7 +115,9 @@ def test_a_second_signal_does_not_wait_for_running_calls(database: Database) -> 
     """A call that the database blocks keeps the server draining; the second signal ends that."""
     with (
         serving(
-            IMPREST_DATABASE_URL=database.app_dsn, IMPREST_LOCK_TIMEOUT_MS="60000", IMPREST_STATEMENT_TIMEOUT_MS="60000"
+            IMPREST_DATABASE_URL=database.app_dsn,
+            IMPREST_LOCK_TIMEOUT_MS="120000",
+            IMPREST_STATEMENT_TIMEOUT_MS="120000",
         ) as (process, target, _),
         psycopg.connect(database.owner_dsn) as blocker,
         grpc.insecure_channel(target) as channel,
@@ -209,10 +211,10 @@ def test_the_version() -> None:
 
 
 def test_a_port_of_ones_own_choice(database: Database) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with imprest("serve", "--listen", f"localhost:{port}", IMPREST_DATABASE_URL=database.app_dsn) as process:
+    with (
+        reserved_port() as port,
+        imprest("serve", "--listen", f"localhost:{port}", IMPREST_DATABASE_URL=database.app_dsn) as process,
+    ):
         try:
             assert f"serves on localhost:{port} " in first_line(process)
             assert stopped(process, signal.SIGTERM)[0] == 0

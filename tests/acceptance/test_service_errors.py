@@ -70,7 +70,11 @@ async def test_a_locked_account_is_a_conflict_and_holds_nobody_else_up(database:
 async def test_a_full_queue_says_when_to_come_back(database: Database) -> None:
     async with running_server(database, queue_max=5, batch_max=1) as server:
         await open_account(server, "a")
-        errors = await asyncio.gather(*(attempt(server, "a", f"k{n}") for n in range(60)))
+        with psycopg.connect(database.owner_dsn) as blocker:
+            blocker.execute("SELECT 1 FROM books FOR UPDATE")
+            attempts = [asyncio.create_task(attempt(server, "a", f"k{n}")) for n in range(60)]
+            await asyncio.wait(attempts, return_when=asyncio.FIRST_COMPLETED)
+        errors = await asyncio.gather(*attempts)
         refused = [error for error in errors if error is not None]
         assert refused
         assert {(error.code, error.reason) for error in refused} == {(grpc.StatusCode.UNAVAILABLE, "QUEUE_FULL")}

@@ -15,7 +15,7 @@ from imprest.v1.account_pb2 import Account
 from imprest.v1.usage_pb2 import UsageLine, UsageReport
 from imprest_client.errors import details_of
 from imprest_client.money import to_decimal, to_money
-from imprest_server.pricing.model import Price
+from imprest_server.pricing.model import Price, PriceBookId
 from tests.conftest import Database
 from tests.support.prices import COST, SALE, shop_on, unit
 from tests.support.server import Running, running_server
@@ -89,6 +89,30 @@ async def test_extensions_are_priced_as_the_hold_was(server: Running) -> None:
     reply = await server.ledger.Extend(extend)
     assert reply.final_unit and reply.affordable_duration == Duration(seconds=30)
     assert to_decimal(reply.reservation.used_so_far) == Decimal("0.2")
+
+
+async def test_a_meter_that_gets_its_price_while_a_call_runs_can_be_committed(
+    server: Running, database: Database
+) -> None:
+    reserved = await server.ledger.Reserve(
+        ledger.ReserveRequest(account_id="ann", idempotency_key="r", estimate=report((SECONDS, "30")))
+    )
+    commit = ledger.CommitRequest(
+        reservation_id=reserved.reservation.reservation_id,
+        idempotency_key="k1",
+        usage=report((SECONDS, "30"), ("stt.seconds", "10")),
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await server.ledger.Commit(commit)
+    assert details_of(error.value).reason == "PRICE_NOT_FOUND"
+    async with shop_on(database) as shop:
+        await shop.publish(
+            PriceBookId("sale"), [unit("0.90", SECONDS, per_quantity=Decimal(60)), unit("0.01", "stt.seconds")]
+        )
+    commit.idempotency_key = "k2"
+    talk, speech = (await server.ledger.Commit(commit)).charge.lines
+    assert (to_decimal(talk.price), to_decimal(speech.price)) == (Decimal("0.3"), Decimal("0.1"))
+    assert talk.price_version != speech.price_version
 
 
 async def test_what_cannot_be_priced_is_refused_with_its_place(server: Running) -> None:

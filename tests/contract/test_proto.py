@@ -78,8 +78,8 @@ def names(descriptors: Iterable[MethodDescriptor]) -> list[str]:
 
 RPCS = {
     "PricingService": "ListMeters CreatePriceBook GetPriceBook ListPriceBooks ListPriceVersions PublishPrices"
-    " ImportPrices ListPrices AssignPriceBook SetOverride SetExchangeRate Rerate CreatePlan ListPlans"
-    " Subscribe Unsubscribe ListSubscriptions Quote",
+    " ImportPrices ListPrices AssignPriceBook ListPriceAssignments SetOverride SetExchangeRate Rerate"
+    " CreatePlan ListPlans Subscribe Unsubscribe ListSubscriptions Quote",
     "UsageService": "RecordUsage TrueUpCost",
     "BudgetService": "SetBudget GetBudgetStatus ListBudgets DeleteBudget ResumeCalls BudgetAlerts ListAlerts"
     " AcknowledgeAlert CreateChannel UpdateChannel GetChannel ListChannels DeleteChannel RotateChannelSecret"
@@ -131,7 +131,8 @@ CONTRACT = {
     "RefundRequest": "transaction_id reservation_id idempotency_key amount reason reverse_cost",
     "RefundResponse": "transaction balance refunded_total replayed",
     "RecordUsageRequest": "account_id idempotency_key call_id amount usage effective_time labels",
-    "TrueUpCostRequest": "transaction_id reservation_id idempotency_key cost reason",
+    "TrueUpCostRequest": "transaction_id reservation_id idempotency_key cost reason lines",
+    "LineCost": "line_id cost",
     "TrueUpCostResponse": "transaction balance difference replayed",
     "RecordUsageResponse": "balance charge transaction_id replayed",
     "UsageReport": "lines start_time end_time labels",
@@ -183,6 +184,8 @@ ONEOFS = {
     ("ListPricesRequest", "at"),
     ("AssignPriceBookRequest", "account_id"),
     ("AssignPriceBookRequest", "tenant_default"),
+    ("ListPriceAssignmentsRequest", "account_id"),
+    ("ListPriceAssignmentsRequest", "tenant_default"),
     ("QuoteRequest", "account_id"),
     ("QuoteRequest", "price_book_id"),
     ("Budget", "tenant"),

@@ -14,9 +14,12 @@ import psycopg
 from psycopg import IsolationLevel
 
 from imprest_server.core.money import nanos_of
+from imprest_server.ledger.operations import OperationKind
 from imprest_server.ledger.verify import verify
+from imprest_server.posting.audit import differences
 from tests.crash.expected import Expected, Hold, Posted, Standing, expected_of
 from tests.crash.journal import Entry, InDoubt, Journal, Port
+from tests.crash.usage_books import UsageBooks, compare_usage, read_usage
 
 # A transaction moves what it posts; settlement only moves it on within the book.
 _TRANSACTIONS_SQL = """
@@ -29,7 +32,8 @@ GROUP BY t.tenant_id, t.transaction_id
 """
 _HOLDS_SQL = """
 SELECT
-    reservation_id, account_id, amount, expire_time, captured, absorbed, used_so_far, state, ended_by, extend_key
+    reservation_id, account_id, amount, expire_time, captured, absorbed, used_so_far, used_cost, captured_cost, state,
+    ended_by, extend_key
 FROM reservations
 """
 
@@ -78,6 +82,7 @@ class Books:
     transactions: dict[str, tuple[str, Posted]]
     holds: dict[str, Hold]
     operations: dict[tuple[str, str], str]
+    usage: UsageBooks
 
 
 def read_books(owner_dsn: str) -> Books:
@@ -101,16 +106,18 @@ def read_books(owner_dsn: str) -> Books:
         holds = {f"rsv_{row[0].hex}": _hold(row[1:]) for row in connection.execute(_HOLDS_SQL)}
         operations = {
             (kind, key): denial or ""
-            for kind, key, denial in connection.execute("SELECT kind, idempotency_key, denial_reason FROM operations")
+            for kind, key, denial in connection.execute(
+                "SELECT kind, idempotency_key, denial_reason FROM operations WHERE kind = ANY(%s)",
+                [list(OperationKind)],
+            )
         }
-    return Books(now, standings, transactions, holds, operations)
+        usage = read_usage(connection)
+    return Books(now, standings, transactions, holds, operations, usage)
 
 
 def _hold(row: tuple[Any, ...]) -> Hold:
-    account_id, amount, expire_time, captured, absorbed, used, state, ended_by, extend_key = (
-        nanos_of(value) if isinstance(value, Decimal) else value for value in row
-    )
-    return Hold(account_id, amount, expire_time, captured, absorbed, used, state, ended_by or "", extend_key)
+    *known, state, ended_by, extend_key = (nanos_of(value) if isinstance(value, Decimal) else value for value in row)
+    return Hold(*known, state, ended_by or "", extend_key)
 
 
 async def check(journal: Journal, owner_dsn: str, port: Port | None = None) -> Report:
@@ -136,7 +143,8 @@ async def _compare(journal: Journal, owner_dsn: str, report: Report) -> None:
     report.findings += [Finding("puzzle", text) for text in expected.puzzles]
     for compare in (_operations, _transactions, _holds, _standings):
         report.findings += compare(expected, books)
-    verified = await verify(owner_dsn, all_differences=True)
+    report.findings += [Finding(what, text) for what, text in compare_usage(expected, books.usage)]
+    verified = await verify(owner_dsn, all_differences=True, beside=differences)
     report.findings += [Finding("verify", str(difference)) for difference in verified.differences]
 
 

@@ -6,8 +6,9 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -20,8 +21,7 @@ from imprest_server.db.embedded import EmbeddedPostgres
 from imprest_server.db.errors import EmbeddedPostgresError
 from imprest_server.db.migrations import upgrade
 from tests.conftest import Database
-
-_RESTART_S = 30.0
+from tests.support.patience import PATIENCE_S
 
 
 class CrashCluster:
@@ -93,7 +93,7 @@ class CrashCluster:
 
     def restart(self) -> None:
         """Start after a kill; again while sessions of the killed one linger, as a supervisor would."""
-        give_up = time.monotonic() + _RESTART_S
+        give_up = time.monotonic() + PATIENCE_S
         while True:
             try:
                 self.postgres.start()
@@ -104,6 +104,19 @@ class CrashCluster:
                 time.sleep(0.05)
             else:
                 return
+
+    @contextmanager
+    def hung(self) -> Iterator[None]:
+        """All of its processes stand still, as on a disk that does not answer: nobody hears anything from it."""
+        pids = [self.postgres.pid]
+        pids += [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent(pid) == pids[0]]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def start_as_standby(self, *, hot: bool) -> Future[None]:
         """Start in recovery, as the copy of a primary that never sends anything: it reads only (`hot`), or nothing.
@@ -139,3 +152,12 @@ class CrashCluster:
         """Make the standby a primary."""
         (self._directory / "postgres" / "promote").touch()
         os.kill(self.postgres.pid, signal.SIGUSR1)
+
+
+def _parent(pid: int) -> int | None:
+    """The process that started another one, which may have ended meanwhile."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(stat.rpartition(")")[2].split()[1])

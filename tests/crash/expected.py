@@ -7,7 +7,7 @@ receivable follows from the rule that a receivable is open only while nothing is
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from google.type.money_pb2 import Money
 
 from imprest.v1.transaction_pb2 import LedgerAccountCode
 from tests.crash.journal import IMPOSSIBLE, Entry
+from tests.crash.tariff import TOKENS, cost_of, price_range, quantity_of
 
 
 def nanos(amount: Money) -> int:
@@ -26,7 +27,7 @@ def nanos(amount: Money) -> int:
 
 @dataclass
 class Hold:
-    """A reservation as its callers know it; `used` counts if it expires.
+    """A reservation as its callers know it; `used` counts if it expires. Costs are those of rated usage.
 
     Only the last Extend's key is kept, of a denied one only while none was granted; and a copy of an earlier one that
     was long on its way counts as new: it changes no mark, but its key is the last one then. `straggling` are the keys
@@ -39,6 +40,8 @@ class Hold:
     captured: int = 0
     absorbed: int = 0
     used: int = 0
+    used_cost: int = 0
+    captured_cost: int = 0
     state: str = "ACTIVE"
     ended_by: str = ""
     extend_key: str | None = field(default=None, compare=False)
@@ -60,6 +63,20 @@ class Posted:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A usage line as its caller knows it; amounts in nanos."""
+
+    meter: str
+    quantity: int
+    price: int
+    cost: int
+
+
+#: An alert that is not about a budget: its kind, the reservation it is about, and the amount.
+Told = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
 class Standing:
     """A book's balances, in nanos."""
 
@@ -73,6 +90,9 @@ class Standing:
 class Expected:
     """All that must be found, and nothing else may be.
 
+    `charged` and `refunded` are by account; `cost` is that of all rated usage, `told` are the alerts of what was
+    overrun or expired. `lines` are by account, call and line id.
+
     `silent` are transactions whose id no answer names, by reservation and kind: what a Void settled, what an expiry
     charged. `puzzles` are answers that no order of events explains.
     """
@@ -83,7 +103,19 @@ class Expected:
     transactions: dict[str, Posted] = field(default_factory=dict[str, Posted])
     silent: dict[tuple[str, str], Posted] = field(default_factory=dict[tuple[str, str], Posted])
     operations: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    lines: dict[tuple[str, str, str], Line] = field(default_factory=dict[tuple[str, str, str], Line])
+    charged: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    refunded: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    cost: int = 0
+    told: Counter[Told] = field(default_factory=Counter[Told])
     puzzles: list[str] = field(default_factory=list[str])
+
+    def tokens(self) -> dict[str, int]:
+        """What each account has counted of the meter whose price gets cheaper."""
+        counts: Counter[str] = Counter()
+        for (account_id, _, _), line in self.lines.items():
+            counts[account_id] += line.quantity if line.meter == TOKENS else 0
+        return {account_id: count for account_id, count in counts.items() if count}
 
     def standing(self, account_id: str) -> Standing:
         """The book's balances once everything has settled.
@@ -159,17 +191,23 @@ def _transfer(expected: Expected, request: Any, response: Any) -> None:
 
 def _reserve(expected: Expected, request: Any, response: Any) -> None:
     made = response.reservation
-    hold = Hold(request.account_id, nanos(request.amount), made.expire_time.ToDatetime(UTC))
+    amount = nanos(request.amount)
+    if request.HasField("estimate"):
+        amount = nanos(made.amount)
+        if amount not in price_range(request.estimate.lines):
+            expected.puzzles.append(f"Reserve {request.idempotency_key} holds {amount} for its estimate")
+    hold = Hold(request.account_id, amount, made.expire_time.ToDatetime(UTC))
     if expected.holds.setdefault(made.reservation_id, hold) is not hold:
         expected.puzzles.append(f"two answers name reservation {made.reservation_id}")
 
 
 def _extend(expected: Expected, request: Any, response: Any) -> None:
     hold, after = expected.holds[request.reservation_id], response.reservation
-    wanted = nanos(request.new_total)
+    rated = request.HasField("estimate_total")
     if not response.denial_reason:
-        hold.amount = max(hold.amount, wanted)
-    hold.used = max(hold.used, nanos(request.used_so_far))
+        hold.amount = max(hold.amount, nanos(after.amount if rated else request.new_total))
+    hold.used = max(hold.used, nanos(after.used_so_far if rated else request.used_so_far))
+    hold.used_cost = max(hold.used_cost, cost_of(request.used.lines))
     hold.expire_time = max(hold.expire_time, after.expire_time.ToDatetime(UTC))
     if nanos(after.amount) != hold.amount or nanos(after.used_so_far) != hold.used:
         expected.puzzles.append(f"Extend {request.idempotency_key} answered {after}, its caller counts {hold}")
@@ -177,15 +215,55 @@ def _extend(expected: Expected, request: Any, response: Any) -> None:
 
 def _commit(expected: Expected, request: Any, response: Any) -> None:
     hold = expected.holds[request.reservation_id]
-    charged, absorbed = nanos(response.charge.charged), nanos(response.charge.absorbed)
-    if charged + absorbed != nanos(request.amount):
-        expected.puzzles.append(f"Commit {request.idempotency_key} charged {charged} and absorbed {absorbed}")
-    hold.captured += charged
-    hold.absorbed += absorbed
-    expected.worth[hold.account_id] -= charged
+    call_id = response.reservation.call_id
+    amount, cost = _captured(expected, request, response, hold.account_id, call_id)
+    hold.captured += nanos(response.charge.charged)
+    hold.absorbed += nanos(response.charge.absorbed)
+    hold.captured_cost += cost
     if request.final:
         _end(expected, request, hold, "COMMITTED", "COMMIT")
-    _post(expected, response.transaction_id, Posted(hold.account_id, "COMMIT", charged + absorbed))
+    _tell(expected, "OVERRUN", request.reservation_id, amount - nanos(response.charge.from_hold))
+    _post(expected, response.transaction_id, Posted(hold.account_id, "COMMIT", amount + cost))
+
+
+def _charge(expected: Expected, request: Any, response: Any) -> None:
+    amount, cost = _captured(expected, request, response, request.account_id, request.call_id)
+    _post(expected, response.transaction_id, Posted(request.account_id, "CHARGE", amount + cost))
+
+
+def _record_usage(expected: Expected, request: Any, response: Any) -> None:
+    amount, cost = _captured(expected, request, response, request.account_id, request.call_id)
+    _tell(expected, "OVERRUN", "", nanos(response.charge.absorbed))
+    _post(expected, response.transaction_id, Posted(request.account_id, "USAGE", amount + cost))
+
+
+def _captured(expected: Expected, request: Any, response: Any, account_id: str, call_id: str) -> tuple[int, int]:
+    """What a capture came to and cost us; lines that the call had before came to nothing."""
+    charge = response.charge
+    charged, absorbed = nanos(charge.charged), nanos(charge.absorbed)
+    amount, new = nanos(request.amount), []
+    if request.HasField("usage"):
+        for asked, rated in zip(request.usage.lines, charge.lines, strict=True):
+            key = (account_id, call_id, asked.line_id)
+            if rated.duplicate != (key in expected.lines):
+                expected.puzzles.append(f"{request.idempotency_key}: line {key} was answered {rated}")
+            if not rated.duplicate:
+                line = Line(asked.meter, quantity_of(asked), nanos(rated.price), nanos(rated.cost))
+                expected.lines[key] = line
+                new.append(asked)
+        amount = sum(nanos(rated.price) for rated in charge.lines)
+    cost = cost_of(new)
+    if charged + absorbed != amount or nanos(charge.provider_cost) != cost:
+        expected.puzzles.append(f"{request.idempotency_key} is {amount}, costs {cost}, and was answered {charge}")
+    expected.worth[account_id] -= charged
+    expected.charged[account_id] += charged
+    expected.cost += cost
+    return amount, cost
+
+
+def _tell(expected: Expected, kind: str, reservation_id: str, amount: int) -> None:
+    if amount:
+        expected.told[kind, reservation_id, amount] += 1
 
 
 def _void(expected: Expected, request: Any, response: Any) -> None:
@@ -207,16 +285,22 @@ def _refund(expected: Expected, request: Any, response: Any) -> None:
     if request.HasField("amount") and amount != nanos(request.amount):
         expected.puzzles.append(f"Refund {request.idempotency_key} gave back {amount}")
     expected.worth[transaction.account_id] += amount
+    expected.refunded[transaction.account_id] += amount
     _post(expected, transaction.transaction_id, Posted(transaction.account_id, "REFUND", amount))
 
 
 def _expire(expected: Expected, reservation_id: str, hold: Hold) -> None:
     """What the clock does: charge the use not yet captured, which no caller here lets exceed the hold."""
     charged = max(0, hold.used - hold.captured - hold.absorbed)
+    cost = max(0, hold.used_cost - hold.captured_cost)
     hold.captured += charged
+    hold.captured_cost += cost
     hold.state, hold.ended_by = "EXPIRED", "EXPIRE"
     expected.worth[hold.account_id] -= charged
-    expected.silent[reservation_id, "EXPIRE"] = Posted(hold.account_id, "EXPIRE", charged)
+    expected.charged[hold.account_id] += charged
+    expected.cost += cost
+    _tell(expected, "RESERVATION_EXPIRED", reservation_id, charged)
+    expected.silent[reservation_id, "EXPIRE"] = Posted(hold.account_id, "EXPIRE", charged + cost)
     expected.operations["EXPIRE", reservation_id.removeprefix("rsv_")] = ""
 
 
@@ -228,5 +312,7 @@ _EFFECTS: dict[str, Callable[[Expected, Any, Any], None]] = {
     "Extend": _extend,
     "Commit": _commit,
     "Void": _void,
+    "Charge": _charge,
+    "RecordUsage": _record_usage,
     "Refund": _refund,
 }

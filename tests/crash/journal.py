@@ -16,11 +16,12 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
+from tests.support.patience import PATIENCE_S
+
 #: Denials that say the ledger forgot something, or that a key got mixed up. No caller here provokes them.
 IMPOSSIBLE = frozenset(["NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "INVALID_ARGUMENT", "ACCOUNT_EXISTS"])
 
 _ANSWER_S = 8.0
-_PATIENCE_S = 60.0
 _IMPATIENT_S = 0.015
 _PAUSE_S = (0.01, 0.2)
 
@@ -101,11 +102,11 @@ class Journal:
         """Ask until there is an answer, and write it down.
 
         Raises:
-            GaveUpError: after a minute in doubt.
+            GaveUpError: after a long time in doubt.
         """
         entry = Entry(method, request)
         self.entries.append(entry)
-        give_up = time.monotonic() + _PATIENCE_S
+        give_up = time.monotonic() + PATIENCE_S
         first_s = _IMPATIENT_S if self._chance.random() < self._impatient else _ANSWER_S
         together = 2 if self._chance.random() < self._twins else 1
         while entry.answer is None:

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from imprest.v1.account_service_pb2_grpc import AccountServiceStub
 from imprest.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from imprest.v1.usage_service_pb2_grpc import UsageServiceStub
 from imprest_client.errors import details_of
 from imprest_server.core.errors import ImprestError
 from imprest_server.ledger.queries import Queries
@@ -21,6 +22,7 @@ from imprest_server.transport.account_service import AccountService
 from imprest_server.transport.errors import TABLE
 from imprest_server.transport.ledger_service import LedgerService
 from imprest_server.transport.submit import Submit
+from imprest_server.transport.usage_service import UsageService
 from tests.crash.journal import Answer, InDoubt
 
 #: Answers that leave it open whether the operation has happened, or will: ask again with the same key.
@@ -50,13 +52,13 @@ class DirectPort:
     def __init__(self, engines: Sequence[Engine]) -> None:
         no_reads = cast(Queries, None)
         services = [
-            (LedgerService(Submit(engine), no_reads), AccountService(Submit(engine), no_reads)) for engine in engines
+            (LedgerService(submit, no_reads), AccountService(submit, no_reads), UsageService(submit))
+            for submit in map(Submit, engines)
         ]
         self._turns = itertools.cycle(services)
 
     async def send(self, method: str, request: Message) -> Answer:
-        ledger, accounts = next(self._turns)
-        service = ledger if hasattr(ledger, method) else accounts
+        service = next(service for service in next(self._turns) if method in vars(type(service)))
         try:
             return _granted(await getattr(service, method)(request, None))
         except ImprestError as error:
@@ -79,8 +81,7 @@ class WirePort:
             ("grpc.use_local_subchannel_pool", 1),
         ]
         self._channel = grpc.aio.insecure_channel(target, options=soon)
-        self._ledger = LedgerServiceStub(self._channel)
-        self._accounts = AccountServiceStub(self._channel)
+        self._stubs = [stub(self._channel) for stub in (LedgerServiceStub, AccountServiceStub, UsageServiceStub)]
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,7 +92,7 @@ class WirePort:
         await self._channel.close()
 
     async def send(self, method: str, request: Message) -> Answer:
-        stub = self._ledger if hasattr(self._ledger, method) else self._accounts
+        stub = next(stub for stub in self._stubs if hasattr(stub, method))
         try:
             return _granted(await getattr(stub, method)(request))
         except grpc.aio.AioRpcError as error:

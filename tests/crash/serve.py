@@ -6,25 +6,24 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_READY_S = 60.0
-_STOP_S = 30.0
+from tests.support.patience import PATIENCE_S
+from tests.support.ports import reserved_port
 
 
 class Serve:
     """Blocking; call it in a thread from an event loop. `log` is what it has said on standard error, all lives long."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.target = f"127.0.0.1:{probe.getsockname()[1]}"
+        self._held = ExitStack()
+        self.target = f"127.0.0.1:{self._held.enter_context(reserved_port())}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("IMPREST_", "PG"))}
         self._environment = {**inherited, "NO_COLOR": "1", **environment}
         self._arguments = arguments
@@ -46,7 +45,7 @@ class Serve:
             stderr=self._errors,
         )
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], _READY_S)
+        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE_S)
         line = self._process.stdout.readline().decode() if ready else ""
         assert re.search(rf" serves on {self.target} from ", line), f"not ready: {line}\n{self.log}"
 
@@ -86,7 +85,7 @@ class Serve:
         process, self._process = self._process, None
         assert process is not None and process.stdout is not None
         try:
-            return process.wait(_STOP_S)
+            return process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -105,5 +104,6 @@ class Serve:
         self.close()
 
     def close(self) -> None:
-        """Let go of the log, once stopped."""
+        """Let go of the log and of the port, once stopped."""
         self._errors.close()
+        self._held.close()

@@ -85,7 +85,7 @@ async def play(cluster: CrashCluster, seed: str, total: Total, end: float) -> No
     began = time.monotonic()
     database = await asyncio.to_thread(cluster.database)
     async with scene(kind, cluster, database, seed) as (port, faults):
-        load = Load(Journal(seed), port, seed, Scale(hot=2, cold=30, callers=48))
+        load = Load(Journal(seed), port, seed, Scale(hot=2, cold=30, callers=48), furnished=database)
         report = await storm(load, faults.some(_FAULTS_PER_ROUND, end), database.owner_dsn, between=250)
     await asyncio.to_thread(cluster.drop, database)
     total.operations += report.operations

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from imprest_server.budgets.model import BudgetKey, Counter
+from imprest_server.budgets.store import Connection, update_counters
 from tests.conftest import Database
 from tests.crash.checker import check
 from tests.crash.cluster import CrashCluster
+from tests.crash.expected import expected_of
 from tests.crash.journal import Journal
-from tests.crash.load import Load
+from tests.crash.load import Load, Scale
 from tests.crash.ports import DirectPort
 from tests.crash.storm import storm
+from tests.crash.usage_books import compare_usage, read_usage
 from tests.support.lanes import running_lanes
 
 
@@ -28,6 +35,19 @@ async def load(crash_database: Database) -> AsyncIterator[Load]:
         assert report.ok, report
         assert report.operations > 60
         assert report.replays > 60
+        yield load
+
+
+@pytest.fixture
+async def rated(crash_database: Database) -> AsyncIterator[Load]:
+    """The same where half of the calls are rated, under budgets."""
+    async with running_lanes(crash_database, engines=2) as lanes:
+        scale = Scale(hot=1, cold=2, cap=10)
+        load = Load(Journal("rated"), DirectPort(lanes.engines), "rated", scale, furnished=crash_database)
+        report = await storm(load, [], crash_database.owner_dsn, between=150)
+        assert report.ok, report
+        denials = {entry.answer.denial for entry in load.journal.entries if entry.answer is not None}
+        assert "BUDGET_EXCEEDED" in denials
         yield load
 
 
@@ -82,6 +102,62 @@ async def test_it_catches_money_that_moved_without_a_transaction(load: Load, cra
         owner.execute("UPDATE books SET wallet = wallet + 1, cash = cash + 1 WHERE account_id = 'hot-0'")
     report = await check(load.journal, crash_database.owner_dsn)
     assert {finding.what for finding in report.findings} == {"differs", "verify"}, report
+
+
+ONE_LINE = "(account_id, call_id, line_id) = (SELECT account_id, call_id, min(line_id) FROM usage_lines"
+ONE_LINE += " WHERE counts IS NOT NULL GROUP BY account_id, call_id LIMIT 1)"
+ONE_ALERT = "(SELECT min(sequence) FROM alerts WHERE kind = 'BUDGET' AND budget_id = 'all')"
+#: What has happened, as the callers know it, and is not kept, or kept twice.
+DAMAGES = {
+    "spent": ("differs", "UPDATE budget_counters SET spent = spent + 0.01 WHERE budget_id = 'all'"),
+    "cost": ("differs", "UPDATE budget_counters SET spent = spent - 0.0001 WHERE budget_id = 'cost'"),
+    "spent on tokens": ("differs", "UPDATE budget_counters SET spent = 0 WHERE budget_id = 'tokens'"),
+    "held": ("differs", "UPDATE budget_counters SET held = held + 1 WHERE budget_id = 'capped'"),
+    "month": ("differs", "UPDATE usage_counters SET quantity = quantity + 1"),
+    "price": ("differs", f"UPDATE usage_lines SET exact_price = exact_price + 0.001 WHERE {ONE_LINE}"),
+    "line": ("lost", f"DELETE FROM usage_lines WHERE {ONE_LINE}"),
+    "alert": ("lost", f"DELETE FROM alerts WHERE sequence = {ONE_ALERT}"),
+    "overrun": ("lost", "DELETE FROM alerts WHERE kind = 'OVERRUN'"),
+    "alert again": (
+        "doubled",
+        f"""
+        WITH head AS (UPDATE alert_heads SET last_sequence = last_sequence + 1 RETURNING last_sequence)
+        INSERT INTO alerts SELECT (jsonb_populate_record(a, jsonb_build_object(
+            'sequence', last_sequence, 'alert_id', gen_random_uuid(), 'revision', a.revision + 1
+        ))).* FROM alerts AS a, head WHERE sequence = {ONE_ALERT}
+        """,
+    ),
+}
+
+
+async def test_it_catches_wrong_counts_lines_and_alerts(rated: Load, crash_database: Database) -> None:
+    """Each in a transaction that is undone before the next one."""
+    for name, (what, damage) in DAMAGES.items():
+        expected = expected_of(rated.journal.entries, datetime.now(UTC))
+        with psycopg.connect(crash_database.owner_dsn) as owner:
+            assert not list(compare_usage(expected, read_usage(owner)))
+            assert owner.execute(damage).rowcount, name
+            found = list(compare_usage(expected, read_usage(owner)))
+            owner.rollback()
+        assert what in {kind for kind, _ in found}, (name, found)
+
+
+async def test_it_catches_a_budget_that_counts_too_little(
+    crash_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a nano, in one batch of five."""
+    turns = itertools.count(1)
+
+    async def forgets(conn: Connection, changed: Mapping[BudgetKey, Counter]) -> None:
+        less = 0 if next(turns) % 5 else 1
+        await update_counters(conn, {key: replace(now, spent=max(0, now.spent - less)) for key, now in changed.items()})
+
+    monkeypatch.setattr("imprest_server.posting.limits.update_counters", forgets)
+    async with running_lanes(crash_database, engines=2) as lanes:
+        load = Load(Journal("rated"), DirectPort(lanes.engines), "rated", furnished=crash_database)
+        report = await storm(load, [], crash_database.owner_dsn, between=60)
+    assert {finding.what for finding in report.findings} == {"differs", "verify"}, report
+    assert all("budget" in finding.text for finding in report.findings), report
 
 
 async def test_it_catches_an_answer_that_changes(load: Load, crash_database: Database) -> None:

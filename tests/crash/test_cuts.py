@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 from imprest_server.db import pool
+from imprest_server.posting import lane
 from tests.conftest import Database
+from tests.crash import journal as journal_module
 from tests.crash.checker import check
 from tests.crash.cluster import CrashCluster
 from tests.crash.journal import Answer, Journal
@@ -19,6 +21,8 @@ from tests.crash.ports import DirectPort, WirePort
 from tests.crash.proxy import COMMITTED, How, Point, Proxy, proxied
 from tests.crash.storm import storm
 from tests.support.lanes import running_lanes
+from tests.support.ledger import LIMITS
+from tests.support.patience import PATIENCE_S
 from tests.support.server import running_server
 
 ALWAYS = 1_000
@@ -56,7 +60,11 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(cluster: CrashCluster, crash_database: Database) -> AsyncIterator[Bench]:
+async def bench(
+    cluster: CrashCluster, crash_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(lane, "RETRY_S", PATIENCE_S)
+    monkeypatch.setattr(journal_module, "_ANSWER_S", PATIENCE_S)
     async with (
         proxied(cluster.socket_path) as proxy,
         running_lanes(replace(crash_database, app_dsn=proxy.dsn(crash_database))) as lanes,
@@ -116,12 +124,12 @@ async def test_a_session_that_outlives_its_client_lets_go_of_its_locks(
     bench: Bench, point: Point, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database has not heard that the client is gone: the batch's second try waits for the first one's locks."""
-    monkeypatch.setattr(pool, "transaction_limit_ms", lambda *_: 200)
+    monkeypatch.setattr(pool, "transaction_limit_ms", lambda *_: 1_000)
     bench.proxy.cut_all()  # the next connection has that limit
     asked = asyncio.create_task(bench.struck(point, How.PARTITION))
     await bench.proxy.until_struck(1)
     try:
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(LIMITS["lock_timeout_ms"] / 2_000):
             answers = await asyncio.shield(asked)
     finally:
         bench.proxy.heal_partition()
@@ -146,7 +154,7 @@ async def test_a_stall_only_takes_time(bench: Bench, point: Point) -> None:
 
 async def test_a_stalled_server_keeps_no_locks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database ends a transaction that does not go on; others post meanwhile, and the stalled one tries again."""
-    monkeypatch.setattr(pool, "transaction_limit_ms", lambda *_: 200)
+    monkeypatch.setattr(pool, "transaction_limit_ms", lambda *_: 1_000)
     bench.proxy.cut_all()
     asked = asyncio.create_task(bench.struck(Point.BEFORE_WRITE, How.FREEZE))
     await bench.proxy.until_struck(1)
@@ -154,7 +162,7 @@ async def test_a_stalled_server_keeps_no_locks(bench: Bench, monkeypatch: pytest
         straight = Load(bench.journal, DirectPort(others.engines), "straight", Scale(hot=1, cold=2))
         credit = asyncio.create_task(straight.credit("hot-0", UNIT))
         try:
-            async with asyncio.timeout(1.5):
+            async with asyncio.timeout(LIMITS["lock_timeout_ms"] / 2_000):
                 await asyncio.shield(credit)
         finally:
             bench.proxy.thaw()
@@ -167,14 +175,14 @@ async def test_a_silent_database_is_given_up(cluster: CrashCluster, crash_databa
     """A connection that hangs without an end: callers are answered in time, by another connection."""
     async with proxied(cluster.socket_path) as proxy:
         behind = replace(crash_database, app_dsn=proxy.dsn(crash_database))
-        async with running_server(behind, statement_timeout_ms=300, lock_timeout_ms=300) as server:
+        async with running_server(behind, statement_timeout_ms=1_000, lock_timeout_ms=1_000) as server:
             journal = Journal("silence", impatient=0, twins=0)
             load = Load(journal, WirePort(server.target), "silence", Scale(hot=1, cold=2))
             await load.open()
             proxy.arm(Point.COMMIT_UNANSWERED, How.FREEZE)
             asked = asyncio.create_task(load.credit("hot-0", UNIT))
             try:
-                async with asyncio.timeout(2):
+                async with asyncio.timeout(PATIENCE_S):
                     assert (await asyncio.shield(asked)).replayed
             finally:
                 proxy.thaw()

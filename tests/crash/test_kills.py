@@ -12,7 +12,7 @@ from tests.conftest import Database
 from tests.crash.cluster import CrashCluster
 from tests.crash.faults import Faults
 from tests.crash.journal import Journal
-from tests.crash.load import Load
+from tests.crash.load import Load, Scale
 from tests.crash.ports import DirectPort, WirePort
 from tests.crash.serve import Serve
 from tests.crash.storm import storm
@@ -20,11 +20,14 @@ from tests.support.lanes import running_lanes
 
 
 async def test_kill_of_backends_and_of_postgres(cluster: CrashCluster, crash_database: Database) -> None:
-    """Two engines in this process; a killed backend takes everybody's session with it, a killed postmaster all."""
+    """Two engines in this process; a killed backend takes everybody's session with it, a killed postmaster all.
+
+    Half of the calls are rated, and counted in months and budgets.
+    """
     faults = Faults(cluster, crash_database, random.Random("kills"))
     strikes = [faults.backend, faults.postgres, faults.backend]
     async with running_lanes(crash_database, engines=2) as lanes:
-        load = Load(Journal("kills"), DirectPort(lanes.engines), "kills")
+        load = Load(Journal("kills"), DirectPort(lanes.engines), "kills", Scale(cap=20), furnished=crash_database)
         report = await storm(load, strikes, crash_database.owner_dsn)
     print(report, dict(load.journal.doubts))
     assert report.ok, report

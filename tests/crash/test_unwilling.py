@@ -12,12 +12,16 @@ import pytest
 
 from imprest.v1.account_service_pb2 import AddCreditRequest, GetBalanceRequest
 from imprest_client.errors import details_of
+from imprest_server.core.errors import Unavailable
+from imprest_server.db.data_dir import SUPERUSER
+from imprest_server.ledger.rules import Outcome
 from tests.conftest import Database
 from tests.crash.checker import check
 from tests.crash.cluster import CrashCluster
 from tests.crash.journal import Journal
 from tests.crash.load import UNIT, Load, Scale, money
 from tests.crash.ports import WirePort
+from tests.support.lanes import Standing, running_lanes
 from tests.support.server import Running, running_server
 
 
@@ -110,3 +114,47 @@ async def test_sessions_that_an_administrator_ends(cluster: CrashCluster, crash_
             await asyncio.to_thread(cluster.end_sessions, crash_database)
             assert not (await load.credit("hot-0", 1)).replayed
         assert not load.journal.doubts
+
+
+async def test_an_engine_stops_while_the_database_hangs(
+    cluster: CrashCluster, crash_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for what may never come: callers are told, and with its old key everything happens once."""
+    monkeypatch.setattr("imprest_server.posting.engine.STOP_S", 0.1)
+    async with running_lanes(crash_database, batch_max=1) as lanes:
+        account = await lanes.open("acme", credit="100")
+        reserves = [lanes.reserve(account, "1") for _ in range(5)]
+        with cluster.hung():
+            calls = [asyncio.create_task(lanes.attempt(reserve)) for reserve in reserves]
+            await asyncio.sleep(0)
+            async with asyncio.timeout(60):
+                await lanes.engines[0].stop()
+                answers = await asyncio.gather(*calls)
+    assert [type(answer) for answer in answers] == [Unavailable] * 5
+    async with running_lanes(crash_database) as lanes:
+        for reserve in reserves:
+            assert isinstance(await lanes.attempt(reserve), Outcome)
+        assert lanes.standing(account) == Standing("100", held="5", receivable="0", open_count=5)
+
+
+async def test_a_commit_that_is_not_replicated_is_not_answered(cluster: CrashCluster, crash_database: Database) -> None:
+    """Whoever cancels a COMMIT that waits for its standby gets a warning and success: a failover may still lose it."""
+    reload = "SELECT pg_reload_conf()"
+    waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = %s"
+    async with running_lanes(crash_database) as lanes:
+        account = await lanes.open("acme", credit="10")
+        with psycopg.connect(cluster.postgres.dsn(SUPERUSER, SUPERUSER), autocommit=True) as admin:
+            try:
+                await asyncio.to_thread(cluster.admin, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", reload)
+                call = asyncio.create_task(lanes.post(lanes.reserve(account, "1")))
+                for _ in range(2):  # the batch again waits for the standby again
+                    while not (found := admin.execute(waiting, [crash_database.name]).fetchall()):
+                        assert not call.done(), "answered without a standby"
+                        await asyncio.sleep(0.01)
+                    assert admin.execute("SELECT pg_cancel_backend(%s)", found[0]).fetchone() == (True,)
+                    while admin.execute(waiting, [crash_database.name]).fetchall() == found:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+            finally:
+                await asyncio.to_thread(cluster.admin, "ALTER SYSTEM RESET synchronous_standby_names", reload)
+            assert (await call).replayed
+        assert lanes.standing(account).held == "1"

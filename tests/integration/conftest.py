@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from imprest_server.db import pool
 from imprest_server.db.data_dir import OWNER_ROLE
 from imprest_server.db.embedded import EmbeddedPostgres
 from imprest_server.db.migrations import upgrade
 from tests.conftest import Database
 from tests.support import clock
 from tests.support.ledger import House, house_on
+from tests.support.patience import PATIENCE_S
 from tests.support.postgres import cluster_of, database_of, other_installations
 
 
@@ -50,3 +52,9 @@ async def house(database: Database) -> AsyncIterator[House]:
     clock.install(database.owner_dsn)
     async with house_on(database) as house:
         yield house
+
+
+@pytest.fixture(autouse=True)
+def patient_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads wait for a connection of their pool as long as a slow machine may need."""
+    monkeypatch.setattr(pool, "_POOL_WAIT_S", PATIENCE_S)

@@ -14,7 +14,7 @@ import pytest
 from imprest_server.budgets import service, store
 from imprest_server.budgets.hub import AlertHub, Event, Filter, token_of
 from imprest_server.budgets.model import AlertKind, AlertLevel, NewAlert
-from imprest_server.core.errors import Draining, InvalidArgument, ResumeTokenTooOld, SlowReader
+from imprest_server.core.errors import Draining, InvalidArgument, ResumeTokenTooOld, SlowReader, Unavailable
 from imprest_server.core.ids import AccountId, TenantId
 from imprest_server.db.pool import tenant_transaction
 from tests.conftest import Database
@@ -142,6 +142,26 @@ async def test_a_quiet_stream_says_that_it_lives(desk: Desk) -> None:
     await desk.add_many(2)
     async with Listener(desk.hub, idle_s=0.01) as listener:
         assert [await listener.take() for _ in range(3)] == [Event(2)] * 3
+
+
+async def test_a_stream_that_cannot_be_read_says_no_longer_that_there_is_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that has lost the database, while others write."""
+    async with open_desk(database, poll_s=0.01) as desk, open_desk(database) as other:
+        read = desk.queries.alerts_after
+
+        async def lost(*_: Any) -> Any:
+            raise Unavailable
+
+        async with await Listener(desk.hub, idle_s=0.05).joined() as listener:
+            monkeypatch.setattr(desk.queries, "alerts_after", lost)
+            await other.add(alert())
+            with pytest.raises(Unavailable):
+                await listener.until(1)
+        monkeypatch.setattr(desk.queries, "alerts_after", read)
+        async with Listener(desk.hub, resume_token=token_of(TENANT, listener.place)) as listener:
+            assert await listener.until(1) == [1]
 
 
 async def test_many_writers_and_readers_of_two_processes(database: Database, desk: Desk) -> None:

@@ -1,7 +1,9 @@
 """Writes of budgets on a real Postgres: what the running period has seen, thresholds fired at once, once per key."""
 
+import itertools
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -212,6 +214,33 @@ async def test_the_sum_is_that_of_both_halves(desk: Desk, house: House, database
     assert await spent(desk, period=PeriodKind.TOTAL) == "7/0"
 
 
+async def test_what_comes_during_a_long_sum_is_not_left_to_the_one_under_the_lock(
+    desk: Desk, house: House, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first sum takes an hour, the next ones less and less; the last, for which all posting waits, is short."""
+    clock.stop(database.owner_dsn)
+    await house.open("a", credit=100)
+    summed: list[tuple[datetime | None, datetime | None]] = []
+    minutes = iter((60, 20, 5))
+
+    async def slow(conn: Any, what: Any, period: Any, since: datetime | None, until: datetime | None) -> int:
+        summed.append((since, until))
+        found = await sum_spent(conn, what, period, since, until)
+        for _ in range(next(minutes, 0)):
+            await house.do(ops.Charge, account_id="a", amount=1)
+            clock.advance(database.owner_dsn, 60)
+        return found
+
+    sum_spent = store.sum_spent
+    monkeypatch.setattr(store, "sum_spent", slow)
+    assert await spent(desk, period=PeriodKind.TOTAL) == "85/0"
+    ends = [until for _, until in summed]
+    assert [since for since, _ in summed] == [None, *ends[:-1]] and ends[-1] is None
+    times = [end for end in ends if end is not None]
+    passed = [(later - earlier) // timedelta(minutes=1) for earlier, later in itertools.pairwise(times)]
+    assert passed == [60, 20, 5]
+
+
 async def test_meters_and_costs(desk: Desk, house: House, database: Database) -> None:
     """Usage lines by their meters; amounts without usage count for no meter, and refunds do not lower any."""
     async with open_shop(database, prefix="shop") as shop:
@@ -248,7 +277,7 @@ ESTIMATES = st.lists(
 HOLDS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 70), st.integers(0, 30), ESTIMATES), max_size=6)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(holds=HOLDS)
 async def test_open_holds_count_as_the_rules_say(
     desk: Desk, house: House, database: Database, holds: list[Any]

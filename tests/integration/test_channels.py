@@ -34,7 +34,7 @@ from tests.support import clock
 from tests.support.budgets import NOW, alert
 from tests.support.channels import SEALER, Post, deliver, open_post
 from tests.support.ledger import TENANT
-from tests.support.receivers import Hook, Mailbox, closed_port, hook, mailbox
+from tests.support.receivers import CLOSED_PORT, Hook, Mailbox, hook, mailbox
 
 SLACK_PATH = "services/T000/B000/very-secret"
 
@@ -88,7 +88,7 @@ async def test_an_update_is_of_the_whole_and_slack_keeps_its_url(post: Post, rec
     changed = await post.update("s", display_name="new", filter=Filter(min_level=AlertLevel.CRITICAL))
     assert (changed.display_name, changed.filter.min_level, changed.url) == ("new", AlertLevel.CRITICAL, "")
     assert (await post.admin.test(TENANT, ChannelId("s"))).delivered
-    moved = f"http://127.0.0.1:{closed_port()}/"
+    moved = f"http://127.0.0.1:{CLOSED_PORT}/"
     await post.update("s", url=moved)
     assert not (await post.admin.test(TENANT, ChannelId("s"))).delivered
     await post.create("w", url="https://hooks.example/")
@@ -167,7 +167,7 @@ async def test_resending_what_is_not_there_is_not_found(post: Post) -> None:
 
 async def test_the_delivery_log_is_filtered_and_paged(post: Post, receiver: Hook) -> None:
     await post.create("one", url=receiver.url)
-    await post.create("two", url=f"http://127.0.0.1:{closed_port()}/")
+    await post.create("two", url=f"http://127.0.0.1:{CLOSED_PORT}/")
     await post.raise_alerts(*(alert(n) for n in range(1, 4)))
     await deliver(post.worker())
     found, token = [], ""
@@ -250,10 +250,10 @@ async def test_no_secret_is_in_the_logs(
     )
     caplog.set_level(logging.DEBUG)
     try:
-        relay = Relay(host="127.0.0.1", port=closed_port(), sender="i@b.example", password="relay-password")
+        relay = Relay(host="127.0.0.1", port=CLOSED_PORT, sender="i@b.example", password="relay-password")
         async with open_post(database, relay=relay, gate=Gate()) as closed:
             monkeypatch.setattr("imprest_server.jobs.deliver_alerts.wait_before", lambda *_: timedelta())
-            await closed.create("s", "SLACK", url=f"https://localhost:{closed_port()}/{SLACK_PATH}")
+            await closed.create("s", "SLACK", url=f"https://localhost:{CLOSED_PORT}/{SLACK_PATH}")
             secret = (await closed.create("w", url="https://localhost/")).signing_secret
             await closed.create("e", "EMAIL", recipients=("a@b.example",))
             await closed.raise_alerts(alert(1))

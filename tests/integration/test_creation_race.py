@@ -15,40 +15,34 @@ from imprest_server.ledger.verify import verify
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.engine import Engine
 from tests.conftest import Database
-from tests.support import clock
 from tests.support.lanes import Standing, running_lanes, usd
+from tests.support.ledger import LIMITS
 
 
 async def test_an_account_created_between_lock_and_load_is_not_used(database: Database) -> None:
-    """The slow engine has locked its books (none) and then waits, in its clock statement, while the other creates."""
-    clock.install(database.owner_dsn)
+    """The slow engine has locked its books (none) and then waits, before it looks at accounts, until there is one."""
 
     async def connect() -> psycopg.AsyncConnection[tuple[Any, ...]]:
-        return await connect_engine(database.app_dsn, statement_timeout_ms=10_000, lock_timeout_ms=5_000)
+        return await connect_engine(database.app_dsn, **LIMITS)
 
     slow = Engine(connect, Terms(), batch_max=250, queue_max=100)
     async with running_lanes(database) as lanes:
         await slow.start()
         account = AccountId("acme")
-        with psycopg.connect(database.owner_dsn) as stopper:
-            # The clock's table: whoever reads the clock waits for this lock.
-            stopper.execute("LOCK TABLE test_clock.ahead IN ACCESS EXCLUSIVE MODE")
+        with psycopg.connect(database.owner_dsn) as creator:  # what CreateAccount commits
+            creator.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
             early = asyncio.create_task(slow.submit(lanes.reserve(account, "5")))
-            await _waiting(database, 1)
-            created = asyncio.create_task(lanes.open("acme", credit_limit=usd("8")))
-            await _waiting(database, 2)
-            with psycopg.connect(database.owner_dsn) as owner:  # what CreateAccount commits, without the clock
-                owner.execute(
-                    "INSERT INTO accounts SELECT 'default', 'acme', '', '', 'USD', NULL, 8, 'COLLECT', NULL, NULL,"
-                    " NULL, 'UTC', '{}', 'ACTIVE', pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp()"
-                )
-                owner.execute(
-                    "INSERT INTO books SELECT 'default', 'acme', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,"
-                    " decode(repeat('00', 32), 'hex'), NULL"
-                )
+            await _waits_for_accounts(database)
+            creator.execute(
+                "INSERT INTO accounts SELECT 'default', 'acme', '', '', 'USD', NULL, 8, 'COLLECT', NULL, NULL,"
+                " NULL, 'UTC', '{}', 'ACTIVE', clock_timestamp(), clock_timestamp()"
+            )
+            creator.execute(
+                "INSERT INTO books SELECT 'default', 'acme', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,"
+                " decode(repeat('00', 32), 'hex'), NULL"
+            )
         with pytest.raises(NotFound):
             await early
-        await asyncio.gather(created, return_exceptions=True)
         await lanes.post(lanes.reserve(account, "5"))
         assert lanes.standing(account) == Standing("0", held="5", receivable="0", open_count=1)
         await slow.stop()
@@ -67,14 +61,9 @@ async def test_reserves_beside_the_creation_of_their_account(database: Database)
     assert report.ok, [str(difference) for difference in report.differences]
 
 
-async def _waiting(database: Database, count: int) -> None:
-    """Return when so many sessions wait for the clock's table."""
+async def _waits_for_accounts(database: Database) -> None:
+    """Return when a session waits for the accounts."""
     with psycopg.connect(database.owner_dsn, autocommit=True) as watcher:
-        for _ in range(500):
-            row = watcher.execute(
-                "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND relation = 'test_clock.ahead'::regclass"
-            ).fetchone()
-            if row is not None and row[0] >= count:
-                return
+        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'accounts'::regclass"
+        while not watcher.execute(waiting).fetchone():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    raise AssertionError("nobody waits for the clock")

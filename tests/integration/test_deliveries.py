@@ -25,7 +25,8 @@ from tests.support import clock
 from tests.support.budgets import alert
 from tests.support.channels import Post, deliver, open_post
 from tests.support.ledger import TENANT, house_on
-from tests.support.receivers import Hook, closed_port, hook
+from tests.support.patience import PATIENCE_S, SOON_S
+from tests.support.receivers import CLOSED_PORT, Hook, hook
 
 PENDING, DELIVERED, DEAD = DeliveryState
 DAY_S = 86_400
@@ -149,12 +150,16 @@ async def test_a_failure_is_tried_again_after_a_while(
 async def test_no_connection_and_no_answer_are_failures(
     database: Database, post: Post, receiver: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "TIMEOUT_S", 0.2)
     receiver.answers = [None]
-    await post.create("slow", url=receiver.url)
-    await post.create("away", url=f"http://127.0.0.1:{closed_port()}/")
+    await post.create("away", url=f"http://127.0.0.1:{CLOSED_PORT}/")
     await post.raise_alerts(alert(1))
     await deliver(post.worker())
+    await post.update("away", url=f"http://127.0.0.1:{CLOSED_PORT}/", disabled=True)
+    await post.create("slow", url=receiver.url)
+    await post.raise_alerts(alert(2))
+    with monkeypatch.context() as short:
+        short.setattr(sending, "TIMEOUT_S", SOON_S)
+        await deliver(post.worker())
     details = {d.channel_id: (d.state, d.detail) for d in await post.deliveries()}
     assert details == {"slow": (PENDING, "no answer within 0 s"), "away": (PENDING, "ClientConnectorError")}
     await post.update("away", url=receiver.url)
@@ -301,7 +306,10 @@ async def test_workers_that_never_live_to_tell_end_in_a_dead_letter(
     assert await post.states() == [DEAD] and not receiver.got
 
 
-async def test_a_receiver_that_hangs_keeps_no_other_waiting(post: Post, receiver: Hook) -> None:
+async def test_a_receiver_that_hangs_keeps_no_other_waiting(
+    post: Post, receiver: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "TIMEOUT_S", PATIENCE_S)
     async with hook() as hanging:
         hanging.answers = [None] * 50
         await post.create("hangs", url=hanging.url)

@@ -73,6 +73,7 @@ READS: dict[str, Read] = {
 
 async def come_due_one_by_one(house: House, database: Database) -> ExpireDue:
     """Thirty holds, the first one due; whenever what is due has been expired, the next one comes due."""
+    clock.stop(database.owner_dsn)
     await house.open("a", credit=1000)
     for _ in range(30):
         await house.reserve("a", 1, ttl_s=60)

@@ -28,6 +28,7 @@ from imprest_server.ledger.working_set import Ledger, Terms
 from imprest_server.posting.engine import Engine
 from tests.conftest import Database
 from tests.support.lanes import Standing, running_lanes
+from tests.support.ledger import LIMITS
 
 
 class Culprit(Exception):
@@ -67,7 +68,7 @@ async def test_a_book_that_cannot_be_locked_stands_alone(database: Database) -> 
     """Somebody holds one account's book; the others go on, that one gets ABORTED."""
 
     async def connect() -> psycopg.AsyncConnection[tuple[Any, ...]]:
-        return await connect_engine(database.app_dsn, statement_timeout_ms=5_000, lock_timeout_ms=50)
+        return await connect_engine(database.app_dsn, **{**LIMITS, "lock_timeout_ms": 50})
 
     engine = Engine(connect, Terms(), batch_max=250, queue_max=100)
     async with running_lanes(database) as lanes:
@@ -81,6 +82,27 @@ async def test_a_book_that_cannot_be_locked_stands_alone(database: Database) -> 
         assert [type(result) for result in results] == [Outcome, Conflict, Outcome]
         assert lanes.standing(free).held == "2"
         assert lanes.standing(taken).held == "0"
+
+
+async def test_the_search_for_culprits_ends(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many of them, or a database that is slow for everybody, others would wait for each part."""
+    monkeypatch.setattr("imprest_server.posting.lane.SPLIT_S", 0)
+
+    async def connect() -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        return await connect_engine(database.app_dsn, statement_timeout_ms=5_000, lock_timeout_ms=50)
+
+    engine = Engine(connect, Terms(), batch_max=250, queue_max=100)
+    async with running_lanes(database) as lanes:
+        free, taken = await lanes.open("free", credit="10"), await lanes.open("taken", credit="10")
+        await engine.start()
+        with psycopg.connect(database.owner_dsn) as blocker:
+            blocker.execute("SELECT 1 FROM books WHERE account_id = 'taken' FOR UPDATE")
+            operations = [lanes.reserve(account, "1") for account in (free, taken, free)]
+            results = await asyncio.gather(*map(engine.submit, operations), return_exceptions=True)
+        assert [type(result) for result in results] == [Conflict] * 3
+        assert isinstance(await engine.submit(operations[0]), Outcome)
+        await engine.stop()
+        assert lanes.standing(free).held == "1"
 
 
 async def test_a_killed_connection_is_replaced(database: Database, pg_cluster: EmbeddedPostgres) -> None:
@@ -103,7 +125,7 @@ async def test_without_a_database_callers_are_told_and_the_engine_recovers(
     async def connect() -> psycopg.AsyncConnection[tuple[Any, ...]]:
         if not reachable:
             raise psycopg.OperationalError("no route")
-        return await connect_engine(database.app_dsn, statement_timeout_ms=5_000, lock_timeout_ms=5_000)
+        return await connect_engine(database.app_dsn, **LIMITS)
 
     engine = Engine(connect, Terms(), batch_max=250, queue_max=100)
     await engine.start()
@@ -126,7 +148,7 @@ async def test_an_unexpected_failure_to_connect_is_answered_too(database: Databa
     async def connect() -> psycopg.AsyncConnection[tuple[Any, ...]]:
         if broken:
             raise Culprit
-        return await connect_engine(database.app_dsn, statement_timeout_ms=5_000, lock_timeout_ms=5_000)
+        return await connect_engine(database.app_dsn, **LIMITS)
 
     engine = Engine(connect, Terms(), batch_max=250, queue_max=100)
     await engine.start()

@@ -62,6 +62,16 @@ async def test_an_update_that_finds_no_row_undoes_its_batch(
     await lanes.post(lanes.reserve(account, "1"))
 
 
+async def test_a_key_that_only_a_bug_violates_is_no_conflict(lanes: Lanes) -> None:
+    """Whoever holds the book knows its next number: to try again would not help, and nobody would be told."""
+    account = await lanes.open("acme", credit="10")
+    with psycopg.connect(lanes.database.owner_dsn) as owner:
+        owner.execute("UPDATE books SET seq = 0")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await lanes.post(ops.AddCredit(tenant_id=TENANT, idempotency_key="k", account_id=account, amount=usd("1")))
+    assert lanes.engines[0].stats.retries == 0
+
+
 async def test_a_hold_expires_once(lanes: Lanes) -> None:
     """Its expiry has a key of its own: brought back to life, it would not be charged again."""
     account = await lanes.open("acme", credit="10")

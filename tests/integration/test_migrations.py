@@ -276,6 +276,31 @@ def test_one_login_for_everything(
         assert role == (False, False, False, False, False)
 
 
+def test_the_role_is_waited_for_as_long_as_another_database_migrates(
+    any_cluster: EmbeddedPostgres,
+    without_app_role: psycopg.Connection,
+    login: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tables are not waited for that long."""
+    monkeypatch.setattr(migrations, "_TIMEOUTS_SQL", migrations._TIMEOUTS_SQL.replace("'5s'", "'50ms'"))
+    without_app_role.execute(f"ALTER ROLE {login} CREATEROLE")
+    with (
+        database_of(any_cluster, template="template0", owner=login) as database,
+        psycopg.connect(any_cluster.dsn(SUPERUSER, SUPERUSER)) as other,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        other.execute(f"CREATE ROLE {APP_ROLE} NOLOGIN")
+        upgrading = thread.submit(upgrade, database.owner_dsn)
+        blocked = "SELECT 1 FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
+        while not without_app_role.execute(blocked, [other.info.backend_pid]).fetchone():
+            assert not upgrading.done(), upgrading.exception()
+        other.execute("SELECT pg_sleep(0.2)")
+        other.commit()
+        upgrading.result()
+        assert pending(database.owner_dsn) == []
+
+
 def test_an_administrator_must_make_the_role(
     any_cluster: EmbeddedPostgres, without_app_role: psycopg.Connection, login: str
 ) -> None:

@@ -332,6 +332,33 @@ async def test_a_grant_is_bounded_by_the_room_as_by_the_funds(world: World) -> N
     assert (await world.do(ops.Reserve, account_id="poor", amount=12, min_amount=1)).reservation.amount == 4 * 10**9
 
 
+async def test_beyond_a_budget_there_is_no_room_for_nothing_either(world: World) -> None:
+    """A call that is reserved by amount, or for nothing, counts for nothing until it is committed."""
+    await sell(world)
+    await world.open("a", credit=100)
+    await world.desk.set("cost", 10, basis=BudgetBasis.COST, thresholds=BLOCK)
+    await world.desk.set("free", 33, account="a", thresholds=BLOCK)
+    holds = [await world.reserve("a", 9) for _ in range(3)]
+    await world.do(ops.Commit, reservation_id=holds[0], usage=used(5, meter=TTS))
+    assert await world.counter("cost") == "10/0"
+    holds.append(await world.reserve("a", 0))  # full, not exceeded
+    await world.do(ops.Commit, reservation_id=holds[1], usage=used(1, meter=TTS))
+    for kind in (ops.Reserve, ops.Charge):
+        denied = await world.denied(kind, account_id="a", amount=1)
+        assert isinstance(denied, BudgetExceeded)
+        assert (denied.budget_id, denied.remaining, denied.required) == ("cost", "0", "0")
+    more = await world.do(ops.Extend, reservation_id=holds[2], new_total=10)
+    assert (more.reservation.amount, more.denial_reason) == (9 * 10**9, "BUDGET_EXCEEDED")
+    same = await world.do(ops.Extend, reservation_id=holds[2], new_total=9)
+    assert (same.final_unit, same.denial_reason) == (False, None)
+    await world.desk.set("cost", 100, basis=BudgetBasis.COST, thresholds=BLOCK)
+    await world.do(ops.Commit, reservation_id=holds[3], amount=10)
+    assert await world.counter("free") == "28/9"
+    denied = await world.denied(ops.Reserve, account_id="a", amount=0)
+    assert isinstance(denied, BudgetExceeded)
+    assert denied.budget_id == "free"
+
+
 async def test_order_of_denials(world: World) -> None:
     await world.open("a", credit=10, max_concurrent_calls=1)
     await world.desk.set("b", 5, thresholds=BLOCK)

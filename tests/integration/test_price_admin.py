@@ -487,6 +487,54 @@ async def test_books_are_listed_by_id(shop: Shop, house: House) -> None:
         await shop.queries.list_books(TENANT, side=BookSide.SALE, page_token=token)
 
 
+async def test_assignments_in_force_and_to_come(shop: Shop, house: House) -> None:
+    await house.open("a")
+    await house.open("b")
+    for name, side in (("retail", "SALE"), ("vip", "SALE"), ("cost", "COST")):
+        await shop.book(name, BookSide(side))
+    now = datetime.now(UTC)
+    soon, past = now + timedelta(days=1), now - timedelta(days=2)
+
+    async def found(**filters: Any) -> list[tuple[str | None, str | None]]:
+        assignments, token = await shop.queries.list_assignments(TENANT, **filters)
+        assert token == ""
+        return [(one.account_id, one.price_book_id) for one in assignments]
+
+    assert await found() == []
+    await shop.assign("retail")
+    await shop.assign("vip")
+    await shop.assign("cost")
+    await shop.assign("retail", "a", effective_time=past)
+    await shop.assign("vip", "a", effective_time=soon)
+    await shop.assign("retail", "b")
+    await shop.assign(None, "b", side=BookSide.SALE)
+    # Of the tenant's SALE books the one that was assigned last is in force; what has ended is left out.
+    assert await found() == [("a", "vip"), ("a", "retail"), (None, "cost"), (None, "vip")]
+    assert await found(account_id=AccountId("a")) == [("a", "vip"), ("a", "retail")]
+    assert await found(account_id=AccountId("b")) == []
+    assert await found(tenant_default=True) == [(None, "cost"), (None, "vip")]
+    assert await found(price_book_id=PriceBookId("vip")) == [("a", "vip"), (None, "vip")]
+    # At another instant: what has been replaced by then is gone, what was in force then and is not now is there.
+    assert await found(at=soon, account_id=AccountId("a")) == [("a", "vip")]
+    await shop.assign("vip", "a")
+    assert await found(account_id=AccountId("a")) == [("a", "vip"), ("a", "vip")]
+    assert await found(at=past, account_id=AccountId("a")) == [("a", "vip"), ("a", "vip"), ("a", "retail")]
+    # An end to come is one without a book; at its instant the earlier one is over.
+    await shop.assign(None, side=BookSide.COST, currency_code="USD", effective_time=soon)
+    assert await found(tenant_default=True) == [(None, None), (None, "cost"), (None, "vip")]
+    assert await found(tenant_default=True, at=soon) == [(None, "vip")]
+    # Of equal instants the one made last holds.
+    await shop.assign("retail", "a", effective_time=soon)
+    assert await found(account_id=AccountId("a"), at=soon) == [("a", "retail")]
+
+    first, token = await shop.queries.list_assignments(TENANT, page_size=2)
+    rest, end = await shop.queries.list_assignments(TENANT, page_size=9, page_token=token)
+    whole, _ = await shop.queries.list_assignments(TENANT)
+    assert ([*first, *rest], end, len(first)) == (whole, "", 2)
+    with pytest.raises(InvalidArgument, match="page_token"):
+        await shop.queries.list_assignments(TENANT, tenant_default=True, page_token=token)
+
+
 async def test_pages_stay_with_their_version(shop: Shop) -> None:
     await shop.book("retail")
     await shop.publish("retail", *[price(model=m) for m in "abcd"], price(OUTPUT, model="a"))

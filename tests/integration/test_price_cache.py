@@ -35,6 +35,7 @@ from imprest_server.pricing.rows import price_of
 from imprest_server.pricing.rules import Payer, PriceTable, matching
 from imprest_server.pricing.rules.formula import Formula
 from tests.conftest import Database
+from tests.support.ledger import LIMITS
 from tests.support.prices import shop_on
 
 TENANT = TenantId("default")
@@ -56,14 +57,14 @@ async def transaction(connection: Connection) -> AsyncIterator[Connection]:
 
 @pytest.fixture
 async def connection(database: Database) -> AsyncIterator[Connection]:
-    async with await connect_engine(database.app_dsn, statement_timeout_ms=5000, lock_timeout_ms=2000) as connection:
+    async with await connect_engine(database.app_dsn, **LIMITS) as connection:
         yield connection
 
 
 @pytest.fixture
 async def other(database: Database) -> AsyncIterator[Connection]:
     """Another process's connection."""
-    async with await connect_engine(database.app_dsn, statement_timeout_ms=5000, lock_timeout_ms=2000) as connection:
+    async with await connect_engine(database.app_dsn, **LIMITS) as connection:
         yield connection
 
 

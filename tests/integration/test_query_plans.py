@@ -20,6 +20,7 @@ from imprest_server.ledger.queries import SQL as READ_SQL
 from imprest_server.ledger.store import SQL
 from imprest_server.pricing.store import SQL as PRICING_SQL
 from tests.conftest import Database
+from tests.support.ledger import LIMITS
 from tests.support.plans import PERIODS, faults, plan
 from tests.support.postgres import database_of
 from tests.support.seed import seed
@@ -57,7 +58,7 @@ def tables(request: pytest.FixtureRequest, any_cluster: EmbeddedPostgres) -> Ite
 
 @pytest.fixture
 async def engine(tables: Database) -> AsyncIterator[psycopg.AsyncConnection]:
-    async with await connect_engine(tables.app_dsn, statement_timeout_ms=5000, lock_timeout_ms=2000) as connection:
+    async with await connect_engine(tables.app_dsn, **LIMITS) as connection:
         await connection.execute("SELECT set_config('imprest.tenants', 'red,blue', false)")
         yield connection
 
@@ -148,7 +149,7 @@ async def journal_faults(
         row = owner.execute(counted, ["transactions", "tenant_id"]).fetchone()
         assert row is not None
     async with (
-        read_pool(tables.app_dsn, statement_timeout_ms=5000, lock_timeout_ms=2000) as pool,
+        read_pool(tables.app_dsn, **LIMITS) as pool,
         tenant_transaction(pool, [TenantId(row[0])]) as connection,
     ):
         found = faults(await plan(connection, read, mode=mode, values={**VALUES, "tenant": f"'{row[0]}'"}), also)
@@ -208,8 +209,6 @@ async def test_without_the_sample_plans_would_be_bad(any_cluster: EmbeddedPostgr
             owner.execute("ALTER TABLE reservations RENAME TO old")
             owner.execute("CREATE TABLE reservations (LIKE old INCLUDING ALL)")
             owner.execute("GRANT SELECT ON reservations TO imprest_app")
-        async with await connect_engine(
-            database.app_dsn, statement_timeout_ms=5000, lock_timeout_ms=2000
-        ) as connection:
+        async with await connect_engine(database.app_dsn, **LIMITS) as connection:
             wrong = await faults_of(connection, SQL["load_reservations"])
             assert re.search(r"Index Scan on \w+ without any column", str(wrong))

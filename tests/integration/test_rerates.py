@@ -14,6 +14,7 @@ import pytest
 
 from imprest_server.core.ids import AccountId, TransactionId
 from imprest_server.core.money import nanos_of
+from imprest_server.core.usage import UsageReport
 from imprest_server.db.embedded import EmbeddedPostgres
 from imprest_server.db.pool import read_pool
 from imprest_server.ledger import operations as ops
@@ -28,7 +29,7 @@ from tests.conftest import Database
 from tests.support import clock
 from tests.support.damage import damage
 from tests.support.lanes import TENANT, Lanes, running_lanes, usd
-from tests.support.ledger import expires_nothing
+from tests.support.ledger import LIMITS, expires_nothing
 from tests.support.prices import COST, SALE, Shop, shop_on, unit, units
 
 SECONDS = "telephony.outbound_seconds"
@@ -101,7 +102,7 @@ async def desk(database: Database) -> AsyncIterator[Desk]:
     async with (
         running_lanes(database, engines=2) as lanes,
         shop_on(database) as shop,
-        read_pool(database.app_dsn, statement_timeout_ms=20_000, lock_timeout_ms=10_000) as pool,
+        read_pool(database.app_dsn, **LIMITS) as pool,
     ):
         cache = PriceCache()
         queries = Queries(pool, expires_nothing)
@@ -281,6 +282,96 @@ async def test_costs_follow_a_cost_version_and_leave_the_customer_alone(desk: De
     assert desk.book()["provider_cost"] == 1 * NANO, "the cost of a re-rate is that of the transaction"
 
 
+async def test_a_cost_that_was_stated_is_left_alone(desk: Desk) -> None:
+    sale, cost = await desk.shop.open(SALE, [unit("1", SECONDS)]), await desk.shop.open(COST, [unit("0.4", SECONDS)])
+    ann = await desk.lanes.open("ann", "100")
+    hold = await desk.lanes.hold(ann, "30")
+    for quantity in (5, 2):
+        await desk.lanes.post(
+            ops.Commit(
+                tenant_id=TENANT,
+                idempotency_key=desk.lanes.key(),
+                reservation_id=hold,
+                usage=units(quantity, meter=SECONDS),
+                final=quantity == 2,
+            )
+        )
+    as_posted = await desk.charge(10)
+    for target, stated in (({"reservation_id": hold}, "3"), ({"transaction_id": as_posted}, "4")):
+        await desk.lanes.post(
+            ops.TrueUpCost(
+                tenant_id=TENANT,
+                idempotency_key=desk.lanes.key(),
+                cost=usd(stated),
+                transaction_id=target.get("transaction_id"),
+                reservation_id=target.get("reservation_id"),
+            )
+        )
+    other = await desk.charge(1)
+    assert desk.book()["provider_cost"] == 7 * NANO + 4 * NANO // 10
+    dearer = await desk.shop.publish(cost, [unit("0.6", SECONDS)])
+    done, _, _ = await desk.rerate(dearer)
+    stated = "a true-up has stated what it costs"
+    assert [item.skipped for item in done] == [stated, stated, stated, ""]
+    assert done[-1].used.transaction_id == other
+    assert desk.book()["provider_cost"] == 7 * NANO + 6 * NANO // 10
+    await desk.rerate(await desk.shop.publish(sale, [unit("2", SECONDS)]))
+    book = desk.book()
+    assert (book["revenue"], book["provider_cost"]) == (36 * NANO, 7 * NANO + 6 * NANO // 10)
+
+
+async def test_lines_whose_cost_was_stated_are_left_alone(desk: Desk) -> None:
+    await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    await desk.lanes.open("ann", "20")
+    usage = UsageReport(lines=(*units(4, "a", meter=SECONDS).lines, *units(4, "b", meter=SECONDS).lines))
+    charge = ops.Charge(tenant_id=TENANT, idempotency_key="c", account_id=ANN, usage=usage)
+    transaction_id = (await desk.lanes.post(charge)).reply.transaction_id
+    await desk.lanes.post(
+        ops.TrueUpCost(tenant_id=TENANT, idempotency_key="t", transaction_id=transaction_id, line_costs={"a": usd("3")})
+    )
+    assert desk.book()["provider_cost"] == 5 * NANO
+    costlier = await desk.shop.publish(cost, [unit("1", SECONDS)])
+    ((item,), _, _) = await desk.rerate(costlier)
+    assert (item.before[1], item.after[1]) == (5 * NANO, 7 * NANO)
+    assert (desk.book()["provider_cost"], (await desk.rerate(costlier))[0]) == (7 * NANO, [])
+
+
+@pytest.mark.usefixtures("moving_clock")
+async def test_what_a_late_commit_left_as_stated_is_left_alone(desk: Desk) -> None:
+    await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    hold = await desk.lanes.hold(await desk.lanes.open("ann", "50"), "30")
+    fields: dict[str, Any] = {"tenant_id": TENANT, "reservation_id": hold}
+    await desk.lanes.post(ops.Extend(**fields, idempotency_key="e", used=units(4, meter=SECONDS)))
+    clock.advance(desk.database.owner_dsn, 3600)
+    await desk.lanes.post(ops.TrueUpCost(**fields, idempotency_key="t", cost=usd("3")))
+    await desk.lanes.post(ops.Commit(**fields, idempotency_key="c", usage=units(6, meter=SECONDS)))
+    ((item,), _, _) = await desk.rerate(await desk.shop.publish(cost, [unit("1", SECONDS)]))
+    assert (bool(item.skipped), desk.book()["provider_cost"]) == (True, 3 * NANO)
+
+
+async def test_a_cost_that_is_stated_while_a_rerate_runs_is_left_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    await desk.lanes.open("ann", "20")
+    transaction_id = await desk.charge(4)
+    costlier = await desk.shop.publish(cost, [unit("1", SECONDS)])
+    submit = desk.rerates._submit
+
+    async def late(operation: ops.Operation) -> Any:
+        await desk.lanes.post(
+            ops.TrueUpCost(tenant_id=TENANT, idempotency_key="t", transaction_id=transaction_id, cost=usd("3"))
+        )
+        return await submit(operation)
+
+    monkeypatch.setattr(desk.rerates, "_submit", late)
+    await desk.rerate(costlier)
+    assert desk.book()["provider_cost"] == 3 * NANO
+
+
 async def test_lines_keep_their_place_in_the_tiers(desk: Desk) -> None:
     def tiered(first: str, then: str) -> Price:
         tiers = (
@@ -372,6 +463,26 @@ async def test_as_published_now_is_by_the_prices_of_then(desk: Desk) -> None:
     assert (await desk.rerate())[0] == []
     await desk.shop.publish(sale, [unit("2", SECONDS)])
     assert (await desk.rerate())[0] == [], "what is in force from now on does not change what was"
+
+
+async def test_as_published_now_is_by_later_prices_where_a_hold_had_none(desk: Desk) -> None:
+    speech = "stt.seconds"
+    sale = await desk.shop.open(SALE, [unit("1", SECONDS)])
+    ann = await desk.lanes.open("ann", "100")
+    reserve = ops.Reserve(tenant_id=TENANT, idempotency_key="r", account_id=ann, estimate=units(4, meter=SECONDS))
+    reservation = (await desk.lanes.post(reserve)).reply.reservation
+    assert reservation is not None
+    await desk.shop.publish(sale, [unit("7", SECONDS), unit("5", speech)])
+    lines = (*units(3, meter=SECONDS).lines, *units(2, meter=speech).lines)
+    await desk.lanes.post(
+        ops.Commit(
+            tenant_id=TENANT,
+            idempotency_key="c",
+            reservation_id=reservation.reservation_id,
+            usage=UsageReport(lines=lines),
+        )
+    )
+    assert (desk.book()["revenue"], (await desk.rerate())[0]) == (13 * NANO, [])
 
 
 async def test_two_rerates_at_once_do_not_add_up(desk: Desk) -> None:

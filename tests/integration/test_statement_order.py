@@ -35,11 +35,10 @@ class Writer:
         """Start an operation; returns when its batch waits for the book."""
         task = asyncio.ensure_future(posting)
         with psycopg.connect(self.connection.info.dsn, autocommit=True) as watcher:
-            async with asyncio.timeout(10):
-                blocked = "SELECT 1 FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
-                pid = self.connection.info.backend_pid
-                while not watcher.execute(blocked, [pid]).fetchone():  # noqa: ASYNC110 - there is no event
-                    await asyncio.sleep(0.01)
+            blocked = "SELECT 1 FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
+            pid = self.connection.info.backend_pid
+            while not watcher.execute(blocked, [pid]).fetchone():  # noqa: ASYNC110 - there is no event
+                await asyncio.sleep(0.01)
         return task
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,9 +17,9 @@ import pytest
 from imprest_server.core.errors import ImprestError, InvalidArgument
 from imprest_server.core.ids import AccountId
 from imprest_server.core.money import nanos_of
-from imprest_server.core.usage import UsageLine
+from imprest_server.core.usage import UsageLine, UsageReport
 from imprest_server.db.pool import read_pool
-from imprest_server.jobs.charge_subscriptions import ChargeSubscriptions
+from imprest_server.jobs.charge_subscriptions import ChargeSubscriptions, charge_of
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger.verify import verify
 from imprest_server.pricing.cache import PriceCache
@@ -29,6 +30,7 @@ from imprest_server.pricing.service import PriceAdmin
 from tests.conftest import Database
 from tests.support import clock
 from tests.support.lanes import TENANT, Lanes, running_lanes
+from tests.support.ledger import LIMITS
 from tests.support.prices import COST, SALE, Shop, shop_on, unit, units
 
 SECONDS = "telephony.outbound_seconds"
@@ -46,6 +48,7 @@ class Desk:
     lanes: Lanes
     shop: Shop
     admin: PriceAdmin
+    plans: PlanQueries
     job: ChargeSubscriptions
 
     async def plan(self, lines: tuple[UsageLine, ...] = ()) -> None:
@@ -141,11 +144,11 @@ async def desk(database: Database) -> AsyncIterator[Desk]:
     async with (
         running_lanes(database, engines=2) as lanes,
         shop_on(database) as shop,
-        read_pool(database.app_dsn, statement_timeout_ms=20_000, lock_timeout_ms=10_000) as pool,
+        read_pool(database.app_dsn, **LIMITS) as pool,
     ):
         plans = PlanQueries(pool)
         job = ChargeSubscriptions(TENANT, partial(plans.due, TENANT), partial(plans.set_next, TENANT), lanes.post)
-        yield Desk(database, lanes, shop, PriceAdmin(pool, PriceCache()), job)
+        yield Desk(database, lanes, shop, PriceAdmin(pool, PriceCache()), plans, job)
     report = await verify(database.owner_dsn, all_differences=True)
     assert report.differences == []
 
@@ -206,7 +209,9 @@ async def test_a_numbers_cost_is_posted_with_its_charge(desk: Desk) -> None:
     await desk.settle()
     assert (desk.charged(), desk.cost()) == (4 * NANO, 3 * NANO // 2)
     with psycopg.connect(desk.database.owner_dsn) as owner:
-        rows = owner.execute("SELECT call_id, labels FROM usage_lines").fetchall()
+        rows = owner.execute(
+            "SELECT t.call_id, u.labels FROM usage_lines AS u JOIN transactions AS t USING (tenant_id, account_id, seq)"
+        ).fetchall()
     assert rows == [(subscription.subscription_id, {"number": "4930123"})] * 2
 
 
@@ -261,4 +266,46 @@ async def test_a_missing_price_holds_nobody_else_up(desk: Desk) -> None:
     assert desk.charged() == 49 * NANO
     with pytest.raises(ImprestError):
         await desk.job.run_once()
+    assert desk.charged() == 49 * NANO
+
+
+@pytest.mark.parametrize("quantity", [1, 2], ids=["the line itself", "another line of its id"])
+async def test_a_caller_can_neither_take_nor_block_a_months_line(desk: Desk, quantity: int) -> None:
+    await desk.plan()
+    await desk.lanes.open("ann", "1000")
+    subscription = await desk.subscribe()
+    await desk.settle()
+    month = desk.now() + timedelta(seconds=desk.until_next_month())
+    line = UsageLine(meter="plan.months", model="pro", quantity=Decimal(quantity), line_id=f"{month:%Y-%m}.1")
+    await desk.lanes.post(
+        ops.Charge(
+            tenant_id=TENANT,
+            idempotency_key=desk.lanes.key(),
+            account_id=ANN,
+            usage=UsageReport(lines=(line,)),
+            call_id=subscription.subscription_id,
+        )
+    )
+    assert desk.charged() == (1 + quantity) * 49 * NANO
+    clock.advance(desk.database.owner_dsn, desk.until_next_month() + 60)
+    await desk.settle()
+    assert desk.charged() == (2 + quantity) * 49 * NANO
+
+
+async def test_a_month_that_a_callers_line_has_blocked_is_charged_once(desk: Desk) -> None:
+    """The denial was kept when lines were still found by the subscription's name."""
+    await desk.plan()
+    await desk.lanes.open("ann")
+    subscription = await desk.subscribe(start_time=desk.now() + timedelta(hours=1))
+    clock.advance(desk.database.owner_dsn, 7200)
+    (due,) = await desk.plans.due(TENANT, 10)
+    blocked = charge_of(TENANT, due)
+    values = {"account_id": "ann", "call_id": subscription.subscription_id, "line_id": blocked.usage.lines[0].line_id}
+    with psycopg.connect(desk.database.owner_dsn) as owner:
+        owner.execute(
+            "INSERT INTO operations VALUES (%s, %s, %s, %s, 'USAGE_LINE_REUSED', %s, clock_timestamp())",
+            [TENANT, blocked.kind, blocked.idempotency_key, ops.fingerprint(blocked), json.dumps(values)],
+        )
+    await asyncio.gather(*(desk.job.run_once() for _ in range(5)))
+    await desk.settle()
     assert desk.charged() == 49 * NANO

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
 
-from imprest_server.core.errors import NotFound
+from imprest_server.core.errors import InvalidArgument, NotFound
 from imprest_server.core.ids import TransactionId, uuid7
 from imprest_server.core.money import nanos_of
+from imprest_server.core.usage import UsageLine, UsageReport
+from imprest_server.db.embedded import EmbeddedPostgres
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger.model import Reservation, TransactionKind
 from imprest_server.ledger.verify import verify
 from tests.conftest import Database
+from tests.scenarios.contract import UNIT_METER
 from tests.support import clock
+from tests.support.damage import damage
 from tests.support.lanes import TENANT, Lanes, running_lanes, usd
 from tests.support.prices import Shop, shop_on, units
+
+NANO = 10**9
 
 
 @pytest.fixture
@@ -123,7 +131,8 @@ async def test_a_refund_takes_back_its_share_of_the_corrected_cost(database: Dat
     assert cost_of(database) == 0
 
 
-async def test_a_late_commit_goes_on_from_a_corrected_expiry(database: Database, lanes: Lanes) -> None:
+@pytest.mark.parametrize("stated", ["1", "2.5", "9"], ids=["less", "as it was", "more"])
+async def test_a_late_commit_leaves_a_stated_cost(database: Database, lanes: Lanes, stated: str) -> None:
     outcome = await lanes.post(
         ops.Reserve(tenant_id=TENANT, idempotency_key=lanes.key(), account_id="ann", estimate=units(10))  # type: ignore[arg-type]
     )
@@ -131,10 +140,10 @@ async def test_a_late_commit_goes_on_from_a_corrected_expiry(database: Database,
     hold = outcome.reply.reservation.reservation_id
     await lanes.post(ops.Extend(tenant_id=TENANT, idempotency_key=lanes.key(), reservation_id=hold, used=units(10)))
     clock.advance(database.owner_dsn, 3600)
-    await lanes.post(true_up(lanes, "1", reservation_id=hold))
-    assert cost_of(database) == 1_000_000_000
-    await lanes.post(ops.Commit(tenant_id=TENANT, idempotency_key=lanes.key(), reservation_id=hold, usage=units(1)))
-    assert cost_of(database) >= 0
+    await lanes.post(true_up(lanes, stated, reservation_id=hold))
+    late = ops.Commit(tenant_id=TENANT, idempotency_key=lanes.key(), reservation_id=hold, usage=units(20))
+    reply = (await lanes.post(late)).reply
+    assert (difference(reply), cost_of(database)) == (0, usd(stated).nanos)
     await lanes.post(true_up(lanes, "3", reservation_id=hold))
     assert cost_of(database) == 3_000_000_000
 
@@ -149,6 +158,99 @@ async def test_only_usage_has_a_cost(lanes: Lanes) -> None:
     for target in ({"transaction_id": credit}, {"transaction_id": uuid7()}, {"reservation_id": hold}):
         with pytest.raises(NotFound):
             await lanes.post(true_up(lanes, "1", **target))
+
+
+def call_of(*costs: str) -> UsageReport:
+    """A call with one line for every provider."""
+    return UsageReport(
+        lines=tuple(
+            UsageLine(meter=UNIT_METER, quantity=Decimal(quantity), line_id=name, provider=name)
+            for name, quantity in zip(("stt", "llm", "tts"), costs, strict=False)
+        )
+    )
+
+
+def true_up_lines(lanes: Lanes, target: dict[str, Any], **costs: str) -> ops.TrueUpCost:
+    return ops.TrueUpCost(
+        tenant_id=TENANT,
+        idempotency_key=lanes.key(),
+        line_costs={name: usd(cost) for name, cost in costs.items()},
+        reason="invoices",
+        **target,
+    )
+
+
+async def test_each_provider_states_its_own_lines(database: Database, lanes: Lanes) -> None:
+    hold = {"reservation_id": await lanes.hold("ann", "50", call_id="call-1")}  # type: ignore[arg-type]
+    for quantities, final in ((("4", "8"), False), (("4", "4", "4"), True)):
+        report = call_of(*quantities)
+        lines = tuple(replace(line, line_id=f"{line.line_id}-{final}") for line in report.lines)
+        await lanes.post(
+            ops.Commit(
+                tenant_id=TENANT, idempotency_key=lanes.key(), usage=UsageReport(lines=lines), final=final, **hold
+            )
+        )
+    assert cost_of(database) == 6 * NANO  # 1 + 2, 1 + 1 + 1
+    before = lanes.standing("ann")  # type: ignore[arg-type]
+    up = true_up_lines(lanes, hold, **{"stt-False": "1.5", "stt-True": "0.75"})
+    outcome = await lanes.post(up)
+    assert (difference(outcome.reply), cost_of(database)) == (NANO // 4, 6 * NANO + NANO // 4)
+    assert outcome.reply.transaction is not None and len(outcome.reply.transaction.postings) == 2
+    assert (await lanes.post(up)).replayed
+    again = (await lanes.post(true_up_lines(lanes, hold, **{"stt-False": "1.5"}))).reply
+    assert (again.transaction, difference(again)) == (None, 0)
+    await lanes.post(true_up_lines(lanes, hold, **{"llm-False": "0", "tts-True": "3"}))
+    assert cost_of(database) == 6 * NANO + NANO // 4
+    await lanes.post(true_up_lines(lanes, hold, **{"stt-False": "0"}))
+    assert cost_of(database) == 4 * NANO + 3 * NANO // 4
+    assert lanes.standing("ann") == before, "the customer has no part in it"  # type: ignore[arg-type]
+
+
+async def test_lines_of_one_transaction(database: Database, lanes: Lanes) -> None:
+    reply = (
+        await lanes.post(
+            ops.Charge(tenant_id=TENANT, idempotency_key=lanes.key(), account_id="ann", usage=call_of("4", "4"))  # type: ignore[arg-type]
+        )
+    ).reply
+    target = {"transaction_id": reply.transaction_id}
+    balanced = (await lanes.post(true_up_lines(lanes, target, stt="1.5", llm="0.5"))).reply
+    assert (balanced.transaction, difference(balanced)) == (None, 0), "what one costs more the other costs less"
+    assert difference((await lanes.post(true_up_lines(lanes, target, stt="0"))).reply) == -3 * NANO // 2
+    for costs in ({"tts": "1"}, {"stt": "1", "tts": "1"}):
+        with pytest.raises(NotFound):
+            await lanes.post(true_up_lines(lanes, target, **costs))
+    assert cost_of(database) == NANO // 2
+    await lanes.post(true_up(lanes, "3", **target))
+    with pytest.raises(InvalidArgument, match="stated in all"):
+        await lanes.post(true_up_lines(lanes, target, stt="1"))
+    assert cost_of(database) == 3 * NANO
+
+
+async def test_what_refunds_have_reversed_cannot_be_taken_again(database: Database, lanes: Lanes) -> None:
+    reply = (
+        await lanes.post(
+            ops.Charge(tenant_id=TENANT, idempotency_key=lanes.key(), account_id="ann", usage=call_of("4", "4"))  # type: ignore[arg-type]
+        )
+    ).reply
+    target = {"transaction_id": reply.transaction_id}
+    await lanes.post(refund(lanes, "6", **target))
+    with pytest.raises(InvalidArgument, match="reversed"):
+        await lanes.post(true_up_lines(lanes, target, stt="0"))
+    await lanes.post(true_up_lines(lanes, target, stt="0.5"))
+    assert cost_of(database) == 0
+
+
+async def test_verify_finds_a_stated_line_that_was_changed(
+    database: Database, lanes: Lanes, pg_cluster: EmbeddedPostgres
+) -> None:
+    charged = await lanes.post(
+        ops.Charge(tenant_id=TENANT, idempotency_key=lanes.key(), account_id="ann", usage=call_of("4"))  # type: ignore[arg-type]
+    )
+    await lanes.post(true_up_lines(lanes, {"transaction_id": charged.reply.transaction_id}, stt="3"))
+    damage(database, pg_cluster, "UPDATE rerated_lines SET cost = cost + 1")
+    report = await verify(database.owner_dsn, all_differences=True)
+    assert [difference.what for difference in report.differences] == ["cost of lines that was stated"]
+    damage(database, pg_cluster, "UPDATE rerated_lines SET cost = cost - 1")
 
 
 async def test_true_ups_race_refunds(database: Database, lanes: Lanes) -> None:

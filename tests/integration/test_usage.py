@@ -268,6 +268,29 @@ async def test_a_hold_keeps_the_prices_it_was_reserved_at(lanes: Lanes, shop: Sh
     assert (await reserve(lanes, account, units(4))).reservation.amount == 8 * 10**9  # type: ignore[union-attr]
 
 
+async def test_what_a_priced_hold_has_no_price_for_has_that_of_the_commit(
+    database: Database, lanes: Lanes, shop: Shop
+) -> None:
+    sale = await shop.open(SALE, [unit(1, SECONDS)])
+    account = await lanes.open("ann", "100")
+    reservation = (await reserve(lanes, account, units(4, meter=SECONDS))).reservation
+    assert reservation is not None
+    both = UsageReport(
+        lines=(*units(3, meter=SECONDS).lines, *units(2, meter=TOKENS).lines),
+        start_time=reservation.create_time,
+    )
+    for _ in lanes.engines:
+        with pytest.raises(PriceNotFound):
+            await lanes.post(commit(lanes, reservation.reservation_id, both))
+    await shop.publish(sale, [unit(7, SECONDS), unit(5, TOKENS)])
+    for _ in lanes.engines:
+        reply = (await lanes.post(commit(lanes, reservation.reservation_id, both, final=False))).reply
+        assert reply.charge is not None
+        assert [line.price for line in reply.charge.lines] == [3 * 10**9, 10 * 10**9]
+    known = rows(database, "SELECT DISTINCT meter, match ~ '^by later prices: ' AS later FROM usage_lines ORDER BY 1")
+    assert [(row["meter"], row["later"]) for row in known] == [(TOKENS, True), (SECONDS, False)]
+
+
 async def test_no_operation_mixes_two_versions(database: Database, lanes: Lanes, shop: Shop) -> None:
     """Two lanes charge two lines at a time while prices are published; version n sells both at n."""
     sale = await shop.open(SALE, [unit(1, SECONDS), unit(1, TOKENS)])

@@ -6,8 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from imprest_client.testing.ledger.budgets import Budget
+from imprest_client.testing.ledger.budgets import Budget, Threshold
 from tests.oracle.strategies import ACCOUNTS, Program, programs
+from tests.scenarios.contract import UNIT_METER
 
 #: Shortly before the turn of a month, of a week, of a year, and of days that are 23 and 25 hours long somewhere.
 STARTS = tuple(
@@ -24,6 +25,7 @@ STARTS = tuple(
 )
 _ZONES = ("UTC", "Europe/Berlin", "America/New_York", "America/Havana", "Asia/Kathmandu")
 _TEAMS = ("blue", "red")
+_METERS = UNIT_METER.partition(".")[0] + "."
 #: Whole minutes; see `strategies`.
 _ADVANCES = (7_200, 43_200, 86_400)
 _PERCENTS = st.lists(st.sampled_from((1, 50, 80, 100, 150)), min_size=1, max_size=3, unique=True).map(sorted)
@@ -45,12 +47,12 @@ def _budget(draw: st.DrawFn, number: int) -> Budget:
     return Budget(
         budget_id=f"b{number}",
         limit=draw(st.sampled_from((1, 10**9, 4 * 10**9, 10**10, 3 * 10**10 + 7))),
-        thresholds=tuple((percent, draw(actions)) for percent in draw(_PERCENTS)),
+        thresholds=tuple(Threshold(percent, draw(actions)) for percent in draw(_PERCENTS)),
         period=draw(st.sampled_from(("DAY", "WEEK", "MONTH", "TOTAL"))),
         zone=draw(st.sampled_from(_ZONES)),
         account=draw(st.sampled_from(ACCOUNTS)) if scope == "account" else None,
-        team=draw(st.sampled_from(_TEAMS)) if scope == "team" else None,
-        of_meter=draw(st.integers(0, 2)) == 0,
+        label=("team", draw(st.sampled_from(_TEAMS))) if scope == "team" else None,
+        meters=_METERS if draw(st.integers(0, 2)) == 0 else "",
         of_cost=draw(st.integers(0, 2)) == 0,
     )
 

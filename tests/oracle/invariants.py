@@ -50,7 +50,7 @@ def _check_holds(tenant: Tenant, account: Account) -> None:
         refunded = sum(tenant.refunded.get(entry.transaction_id, 0) for entry in mine)
         charged = sum(entry.charged for entry in mine)
         assert hold.captured == charged - returned, "captured is not what was charged"
-        cost = sum(entry.cost for entry in mine)
+        cost = sum(entry.cost for entry in mine if entry.kind != "TRUE_UP")
         cost_returned = sum(tenant.cost_returned.get(entry.transaction_id, 0) for entry in mine)
         if hold.expiry is None or hold.expiry.transaction_id is not None:
             assert hold.captured_cost == cost - cost_returned, "captured cost is not what was posted"

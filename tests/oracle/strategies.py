@@ -70,6 +70,8 @@ _record = _step("record_usage", account=account_names, amount=amounts_or_zero, t
 _refunded = {"amount": amounts, "reverse_cost": st.booleans()}
 _refund = _step("refund", of=hold_names, optional=_refunded)
 _refund_transaction = _step("refund", of_transaction=transaction_names, optional=_refunded)
+_true_up = _step("true_up_cost", of=hold_names, cost=amounts_or_zero)
+_true_up_transaction = _step("true_up_cost", of_transaction=transaction_names, cost=amounts_or_zero)
 _references = st.sampled_from(("r1", "r2"))
 _credit = st.sampled_from(("add_credit", "reverse_credit", "grant_credit", "withdraw")).flatmap(
     lambda op: _step(op, account=account_names, amount=amounts, optional={"external_reference": _references})
@@ -94,7 +96,8 @@ _advance = _step("advance", seconds=st.sampled_from(_ADVANCES))
 
 _WEIGHTED = (
     *[_reserve] * 5, *[_extend] * 4, *[_commit] * 5, _capture, _capture, _void, _charge, _record, _refund, _refund,
-    _refund_transaction, _credit, _credit, _adjust, _transfer, _account, _close, _update, _read, *[_advance] * 3,
+    _refund_transaction, _true_up, _true_up_transaction, _credit, _credit, _adjust, _transfer, _account, _close,
+    _update, _read, *[_advance] * 3,
 )  # fmt: skip
 
 
@@ -114,7 +117,9 @@ def _late_call(draw: st.DrawFn) -> list[Step]:
         story.append({"op": "extend", "hold": hold, "used": draw(amounts)})
     story.append({"op": "advance", "seconds": draw(st.sampled_from((60, 604_800)))})
     middle = st.one_of(
-        _policy, _update, _credit, _charge, _close, _step("refund", of=st.just(hold), optional=_refunded)
+        *(_policy, _update, _credit, _charge, _close),
+        _step("refund", of=st.just(hold), optional=_refunded),
+        _step("true_up_cost", of=st.just(hold), cost=amounts_or_zero),
     )
     story += draw(st.lists(middle, max_size=2))
     story.append({"op": "commit", "hold": hold, "amount": draw(amounts_or_zero), "txn_as": draw(transaction_names)})

@@ -9,7 +9,7 @@ Requests
     account_id, from_account_id, to_account_id, reservation_id, transaction_id   real ids
     idempotency_key          as given; on every operation except get_*
     currency                 ISO code of every amount in the request; set when there is one, and for create_account
-    amount, min_amount, payment_fee, new_total, used, credit_limit, max_overrun
+    amount, min_amount, payment_fee, new_total, used, cost, credit_limit, max_overrun
                              decimal text in the major unit ("1.25"); for update_account null clears max_overrun
     units, total_units, used_units   decimal text: usage in place of amount, new_total and used. The adapter's prices
                              are those of `UNIT_PRICE` and `UNIT_COST`: a unit is sold for 1 and costs 0.25
@@ -44,6 +44,7 @@ Requests
     void             reservation_id [reason]
     charge record_usage   account_id call_id amount|units [line effective_ago labels]
     refund           reservation_id or transaction_id [amount reason reverse_cost]
+    true_up_cost     reservation_id or transaction_id, cost [reason]
     get_account get_balance   account_id, get_balance also [as_of_ago]
     get_reservation  reservation_id
 

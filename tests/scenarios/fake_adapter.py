@@ -37,18 +37,27 @@ class FakeAdapter(GrpcAdapter):
 
 
 @asynccontextmanager
+async def running_fake(now: datetime | None = None) -> AsyncIterator[tuple[Running, FakeImprest]]:
+    """A fake that sells units, with the stubs of a server."""
+    prices = {UNIT_METER: UnitPrice(UNIT_PRICE, UNIT_COST)}
+    fake = FakeImprest(now, prices=prices)
+    async with fake, grpc.aio.insecure_channel(fake.target) as channel:
+        yield (
+            Running(
+                fake.target,
+                channel,
+                LedgerServiceStub(channel),
+                AccountServiceStub(channel),
+                UsageServiceStub(channel),
+                PricingServiceStub(channel),
+                BudgetServiceStub(channel),
+            ),
+            fake,
+        )
+
+
+@asynccontextmanager
 async def fake_adapter() -> AsyncIterator[FakeAdapter]:
     """A fake whose clock stands still."""
-    prices = {UNIT_METER: UnitPrice(UNIT_PRICE, UNIT_COST)}
-    fake = FakeImprest(datetime(2026, 1, 31, 12, tzinfo=UTC), prices=prices)
-    async with fake, grpc.aio.insecure_channel(fake.target) as channel:
-        running = Running(
-            fake.target,
-            channel,
-            LedgerServiceStub(channel),
-            AccountServiceStub(channel),
-            UsageServiceStub(channel),
-            PricingServiceStub(channel),
-            BudgetServiceStub(channel),
-        )
+    async with running_fake(datetime(2026, 1, 31, 12, tzinfo=UTC)) as (running, fake):
         yield FakeAdapter(running, fake)

@@ -53,9 +53,10 @@ _METHODS: dict[str, tuple[str, Any]] = {
     "charge": ("Charge", ledger_service_pb2.ChargeRequest),
     "record_usage": ("RecordUsage", usage_service_pb2.RecordUsageRequest),
     "refund": ("Refund", ledger_service_pb2.RefundRequest),
+    "true_up_cost": ("TrueUpCost", usage_service_pb2.TrueUpCostRequest),
     "get_reservation": ("GetReservation", ledger_service_pb2.GetReservationRequest),
 }
-_MONEY = frozenset(["amount", "min_amount", "payment_fee", "new_total", "used_so_far"])
+_MONEY = frozenset(["amount", "min_amount", "payment_fee", "new_total", "used_so_far", "cost"])
 _MONEY_SETTINGS = frozenset(["credit_limit", "max_overrun"])
 _SETTINGS = _MONEY_SETTINGS | {"overrun_policy", "max_concurrent_calls"}
 _CHARGE = ("charged", "from_hold", "from_available", "receivable", "absorbed", "provider_cost")
@@ -216,6 +217,8 @@ def _result(reply: Any) -> Result:
         fields["used_so_far"] = _text(reservation.used_so_far)
     if "charge" in names:
         fields.update({name: _text(getattr(reply.charge, name)) for name in _CHARGE})
+    if "difference" in names:
+        fields["provider_cost"] = _text(reply.difference)
     if "final_unit" in names:
         fields["final_unit"] = reply.final_unit
     if "denial_reason" in names and reply.denial_reason:

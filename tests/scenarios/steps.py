@@ -39,6 +39,7 @@ INPUTS: dict[str, frozenset[str]] = {
     "charge": frozenset(["account", "amount", "units", "line", "currency", "effective_ago", "labels"]),
     "record_usage": frozenset(["account", "amount", "units", "line", "currency", "effective_ago", "labels"]),
     "refund": frozenset(["of", "of_transaction", "amount", "currency", "reason", "reverse_cost"]),
+    "true_up_cost": frozenset(["of", "of_transaction", "cost", "currency", "reason"]),
     "get_account": frozenset(["account"]),
     "get_balance": frozenset(["account", "as_of_ago"]),
     "get_reservation": frozenset(["hold"]),
@@ -80,7 +81,9 @@ alias stands for."""
 READS = frozenset(["get_account", "get_balance", "get_reservation"])
 """Operations without a key."""
 
-_AMOUNTS = frozenset(["amount", "min_amount", "payment_fee", "new_total", "used", "credit_limit", "max_overrun"])
+_AMOUNTS = frozenset(
+    ["amount", "min_amount", "payment_fee", "new_total", "used", "cost", "credit_limit", "max_overrun"]
+)
 _IDS = frozenset(["account", "from", "to", "hold", "of", "of_transaction", "external_reference"])
 
 

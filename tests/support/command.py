@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-READY_S = 60.0
-STOP_S = 30.0
+from tests.support.patience import PATIENCE_S
+
+READY_S = STOP_S = PATIENCE_S
 
 
 def imprest(*arguments: str, log: IO[str] | None = None, **environment: str) -> subprocess.Popen[str]:
@@ -30,7 +31,10 @@ def imprest(*arguments: str, log: IO[str] | None = None, **environment: str) -> 
 def finished(*arguments: str, **environment: str) -> tuple[int, str, str]:
     """Exit status, output and error output of a command that ends by itself."""
     with imprest(*arguments, **environment) as process:
-        output, errors = process.communicate(timeout=READY_S)
+        try:
+            output, errors = process.communicate(timeout=READY_S)
+        finally:
+            process.kill()
     return process.returncode, output, errors
 
 

@@ -20,6 +20,7 @@ from imprest_server.ledger.rules import Outcome
 from imprest_server.ledger.working_set import Terms
 from imprest_server.posting.engine import Engine
 from tests.conftest import Database
+from tests.support.ledger import LIMITS
 
 TENANT = TenantId("default")
 
@@ -122,7 +123,7 @@ async def running_lanes(
     """Start engines on the database as the app role; stop them in the end."""
 
     async def connect() -> psycopg.AsyncConnection[tuple[Any, ...]]:
-        return await connect_engine(database.app_dsn, statement_timeout_ms=10_000, lock_timeout_ms=5_000)
+        return await connect_engine(database.app_dsn, **LIMITS)
 
     lanes = Lanes(
         database,

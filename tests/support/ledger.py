@@ -19,7 +19,8 @@ from imprest_server.posting.engine import Engine
 from tests.conftest import Database
 
 TENANT = TenantId("default")
-LIMITS = {"statement_timeout_ms": 20_000, "lock_timeout_ms": 10_000}
+#: Statements and locks have as long as a slow machine may need.
+LIMITS = {"statement_timeout_ms": 120_000, "lock_timeout_ms": 60_000}
 
 T = TypeVar("T", bound=ops.Operation)
 

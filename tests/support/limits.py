@@ -30,22 +30,20 @@ from imprest_server.ledger.working_set import Changes
 from imprest_server.posting.batch import fold
 from imprest_server.posting.limits import BatchLimits, alert_of
 from tests.scenarios.compare import Player
-from tests.scenarios.contract import UNIT_METER
 from tests.scenarios.oracle_adapter import OracleAdapter
 from tests.scenarios.rules_adapter import TENANT, RulesAdapter
 
 
 def budget_of(given: oracle.Budget) -> Budget:
     """A budget of the independent model as one of ours."""
-    label = None if given.team is None else ("team", given.team)
     return Budget(
         tenant_id=TENANT,
         budget_id=BudgetId(given.budget_id),
         revision=1,
         scope=Scope(
             None if given.account is None else AccountId(given.account),
-            label,
-            UNIT_METER.partition(".")[0] + "." if given.of_meter else "",
+            given.label,
+            given.meters,
         ),
         currency_code="USD",
         basis=BudgetBasis.COST if given.of_cost else BudgetBasis.CHARGED,
@@ -53,8 +51,8 @@ def budget_of(given: oracle.Budget) -> Budget:
         time_zone=given.zone,
         limit=given.limit,
         thresholds=tuple(
-            Threshold(Decimal(percent), AlertLevel.WARNING, ThresholdAction(action))
-            for percent, action in given.thresholds
+            Threshold(Decimal(threshold.percent), AlertLevel.WARNING, ThresholdAction(threshold.action))
+            for threshold in given.thresholds
         ),
     )
 

@@ -20,6 +20,7 @@ from imprest_server.pricing.queries import PriceQueries
 from imprest_server.pricing.quotes import Quotes
 from imprest_server.pricing.service import PriceAdmin
 from tests.conftest import Database
+from tests.support.ledger import LIMITS
 
 TENANT = TenantId("default")
 INPUT, OUTPUT = "llm.input_tokens", "llm.output_tokens"
@@ -91,9 +92,11 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop(database: Database, *, prefix: str = "key", lock_timeout_ms: int = 10_000) -> AsyncIterator[Shop]:
+async def open_shop(
+    database: Database, *, prefix: str = "key", lock_timeout_ms: int = LIMITS["lock_timeout_ms"]
+) -> AsyncIterator[Shop]:
     """One process's pool and cache; `prefix` keeps its keys apart from those of another."""
-    async with read_pool(database.app_dsn, statement_timeout_ms=20_000, lock_timeout_ms=lock_timeout_ms) as pool:
+    async with read_pool(database.app_dsn, **{**LIMITS, "lock_timeout_ms": lock_timeout_ms}) as pool:
         cache = PriceCache()
         keys = (f"{prefix}-{n}" for n in itertools.count(1))
         yield Shop(PriceAdmin(pool, cache), PriceQueries(pool), Quotes(pool, cache), cache, keys)

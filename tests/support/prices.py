@@ -32,6 +32,7 @@ from imprest_server.pricing.rules import Catalog, Payer, PriceTable, Tariff
 from imprest_server.pricing.service import PriceAdmin
 from tests.conftest import Database
 from tests.scenarios.contract import UNIT_COST, UNIT_METER, UNIT_PRICE
+from tests.support.ledger import LIMITS
 
 TENANT = TenantId("default")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -103,6 +104,8 @@ class MemoryPrices:
             )
             epoch = self.catalog.epoch if basis.epoch is None else basis.epoch
             chains = self.catalog.chains(payer, epoch, basis.price_time)
+            if basis.else_time is not None:
+                chains = chains.or_else(self.catalog.chains(payer, self.catalog.epoch, basis.else_time))
             tariffs[account.key, basis.epoch, basis.price_time] = Tariff(chains, self.tables)
         return BatchPrices(tariffs, {TENANT: self.catalog.epoch})
 
@@ -154,5 +157,5 @@ class Shop:
 @asynccontextmanager
 async def shop_on(database: Database) -> AsyncIterator[Shop]:
     """A shop on the database, with a cache of its own."""
-    async with read_pool(database.app_dsn, statement_timeout_ms=20_000, lock_timeout_ms=10_000) as pool:
+    async with read_pool(database.app_dsn, **LIMITS) as pool:
         yield Shop(PriceAdmin(pool, PriceCache()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,28 +41,24 @@ class Hook:
 
 
 @asynccontextmanager
-async def hook() -> AsyncIterator[Hook]:
+async def hook(tls: ssl.SSLContext | None = None) -> AsyncIterator[Hook]:
     receiver = Hook()
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", receiver.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     port = runner.addresses[0][1]
-    receiver.url = f"http://127.0.0.1:{port}/alerts"
+    receiver.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/alerts"
     try:
         yield receiver
     finally:
         await runner.cleanup()
 
 
-def closed_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+#: A port of this machine that nobody listens on: no program is given it by chance.
+CLOSED_PORT = 1
 
 
 @dataclass
@@ -90,10 +86,15 @@ class Mailbox:
 
 
 @asynccontextmanager
-async def mailbox() -> AsyncIterator[Mailbox]:
+async def mailbox(
+    *, tls: ssl.SSLContext | None = None, starttls: ssl.SSLContext | None = None
+) -> AsyncIterator[Mailbox]:
+    """With TLS from the start; or offered, and required before any mail; or none."""
     box = Mailbox()
-    make: Callable[[], Any] = lambda: SMTP(box, hostname="localhost")  # noqa: E731
-    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
+    make: Callable[[], Any] = lambda: SMTP(  # noqa: E731
+        box, hostname="localhost", tls_context=starttls, require_starttls=starttls is not None
+    )
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0, ssl=tls)
     box.port = server.sockets[0].getsockname()[1]
     try:
         yield box

@@ -17,6 +17,7 @@ from imprest.v1.usage_service_pb2_grpc import UsageServiceStub
 from imprest_server.bootstrap import running
 from imprest_server.config import Settings
 from tests.conftest import Database
+from tests.support.ledger import LIMITS
 
 # A line for every call would drown what a test has to say.
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
@@ -40,8 +41,9 @@ async def running_server(database: Database, **settings: Any) -> AsyncIterator[R
     """Serve until the block ends. `settings` are those of `imprest_server.config.Settings`.
 
     The sweeper is off unless `sweep_interval_ms` is given: reads and operations expire what is due by themselves.
+    Statements and locks have as long as a slow machine may need.
     """
-    chosen = Settings(**{"listen": "127.0.0.1:0", "sweep_interval_ms": 3_600_000, **settings})
+    chosen = Settings(**{"listen": "127.0.0.1:0", "sweep_interval_ms": 3_600_000, **LIMITS, **settings})
     async with running(chosen, database.app_dsn) as target, grpc.aio.insecure_channel(target) as channel:
         yield Running(
             target,

@@ -47,13 +47,19 @@ class Workers:
         return [connections(pid, port) for pid in self.pids]
 
 
+#: What waits for a lock, or for a slow machine, waits on.
+PATIENT = {"IMPREST_LOCK_TIMEOUT_MS": "120000", "IMPREST_STATEMENT_TIMEOUT_MS": "120000"}
+
+
 @contextmanager
 def serving_workers(scratch: Path, *arguments: str, **environment: str) -> Iterator[Workers]:
-    """Two workers that are ready; whatever is left of them at the end is killed."""
+    """Two patient workers that are ready; whatever is left of them at the end is killed."""
     path = scratch / f"workers-{time.monotonic_ns()}.log"
     with ExitStack() as stack:
         log = stack.enter_context(path.open("w"))
-        process, target, line = stack.enter_context(serving("--workers", "2", *arguments, log=log, **environment))
+        process, target, line = stack.enter_context(
+            serving("--workers", "2", *arguments, log=log, **PATIENT, **environment)
+        )
         workers = Workers(process, target, line, path)
         started = workers.pids
         try:

@@ -15,6 +15,7 @@ from imprest_server.ledger.chart import LedgerAccountCode
 from imprest_server.ledger.operations import AccountSettings
 from imprest_server.ledger.rules import Outcome
 from tests.scenarios.rules_adapter import TENANT, RulesAdapter
+from tests.support.prices import COST, SALE, MemoryPrices, unit, units
 
 
 class Books(RulesAdapter):
@@ -156,3 +157,40 @@ def test_an_expiry_that_can_charge_nothing_frees_the_hold() -> None:
     book = books.ledger.books[TENANT, AccountId("acme")]
     assert (book.held, book.open_count, book.balances[LedgerAccountCode.REVENUE]) == (0, 0, MAX_NANOS)
     assert books.ledger.reservations[TENANT, second].captured == 0
+
+
+def test_an_expiry_charges_of_the_hold_what_a_balance_can_carry() -> None:
+    books = Books()
+    books.do(create({}))
+    books.do(
+        ops.AddCredit(tenant_id=TENANT, idempotency_key="add", account_id=AccountId("acme"), amount=Money("USD", 10))
+    )
+    first, second = reserve(books, 1), reserve(books, 5)
+    for hold in (first, second):
+        books.do(extend(hold, MAX_NANOS - 3))
+    books.now += timedelta(seconds=60)
+    books.do(ops.FreezeAccount(tenant_id=TENANT, idempotency_key="f", account_id=AccountId("acme")))
+    book = books.ledger.books[TENANT, AccountId("acme")]
+    assert (book.held, book.open_count, book.balances[LedgerAccountCode.REVENUE]) == (0, 0, MAX_NANOS)
+    assert books.ledger.reservations[TENANT, second].captured == 3
+
+
+def test_a_cost_that_no_balance_can_carry_lets_an_expiry_charge_all_the_same() -> None:
+    prices = MemoryPrices()
+    prices.publish(SALE, [unit("0.000000001")])
+    prices.publish(COST, [unit(2**62)])
+    books = Books()
+    books.prices = prices
+    books.do(create({}))
+    books.do(
+        ops.AddCredit(tenant_id=TENANT, idempotency_key="add", account_id=AccountId("acme"), amount=Money("USD", 10))
+    )
+    holds = [reserve(books, amount) for amount in (1, 2, 3)]
+    for hold in holds:
+        books.do(ops.Extend(tenant_id=TENANT, idempotency_key="use", reservation_id=hold, used=units(1)))
+    books.now += timedelta(seconds=60)
+    books.do(ops.FreezeAccount(tenant_id=TENANT, idempotency_key="f", account_id=AccountId("acme")))
+    book, most = books.ledger.books[TENANT, AccountId("acme")], 2**62 * 10**9
+    assert (book.wallet, book.held, book.balances[LedgerAccountCode.PROVIDER_COST]) == (7, 0, MAX_NANOS)
+    expired = [books.ledger.reservations[TENANT, hold] for hold in holds]
+    assert [(hold.captured, hold.captured_cost) for hold in expired] == [(1, most), (1, MAX_NANOS - most), (1, 0)]

@@ -26,6 +26,7 @@ from imprest_client.errors import (
     Unauthenticated,
     Unavailable,
 )
+from tests.support.patience import PATIENCE_S, SOON_S
 
 Step: TypeAlias = Callable[[grpc.aio.ServicerContext[Any, Any]], Any]
 
@@ -63,7 +64,8 @@ async def end(context: grpc.aio.ServicerContext[Any, Any]) -> None:
 
 
 class Script:
-    """A server with one list of messages, the last one a step, for each stream that is begun."""
+    """A server with one list of messages, the last one a step, for each stream that is begun; the last list serves
+    all that follow."""
 
     def __init__(self, *streams: Iterable[BudgetAlertsResponse | Step]) -> None:
         self.streams = [[*stream] for stream in streams]
@@ -73,7 +75,7 @@ class Script:
         self, request: BudgetAlertsRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[BudgetAlertsResponse]:
         self.requests.append(request)
-        for step in self.streams.pop(0):
+        for step in self.streams.pop(0) if len(self.streams) > 1 else self.streams[0]:
             if isinstance(step, BudgetAlertsResponse):
                 yield step
             else:
@@ -185,20 +187,37 @@ async def test_a_beginning_with_an_alert_keeps_it() -> None:
 
 
 async def test_no_beginning_in_time_says_why() -> None:
-    async with client_of(Script(*[[fail(grpc.StatusCode.UNAVAILABLE)]] * 1_000)) as client:
+    script = Script([fail(grpc.StatusCode.UNAVAILABLE)], [hang])
+    async with client_of(script) as client:
+        alerts = client.alerts()
+        while len(script.requests) < 2:  # until it knows why
+            with pytest.raises((Unavailable, DeadlineExceeded)):
+                await alerts.begin(SOON_S)
         with pytest.raises(Unavailable):
-            await client.alerts().begin(0.2)
+            await alerts.begin(SOON_S)
     async with client_of(Script([hang])) as client:
         with pytest.raises(DeadlineExceeded):
-            await client.alerts().begin(0.2)
+            await client.alerts().begin(SOON_S)
 
 
 async def test_a_silent_stream_is_left() -> None:
-    script = Script([checkpoint(1), hang], [hang], [tell(2), hang])
+    async def hang_to_the_end(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        alerts._silence_s = PATIENCE_S  # the next stream speaks
+        await hang(context)
+
+    script = Script([checkpoint(1), hang], [hang_to_the_end], [tell(2), hang])
     async with client_of(script) as client:
-        alerts = client.alerts(checkpoint_interval=timedelta(milliseconds=50))
+        alerts = client.alerts()
+        await alerts.begin()
+        alerts._silence_s = SOON_S
         assert await take(alerts, 1) == [2]
-        assert script.tokens == ["", "t1", "t1"]
+        assert script.tokens[0] == "" and {*script.tokens[1:]} == {"t1"} and len(script.tokens) >= 3
+
+
+async def test_how_long_a_stream_may_be_silent() -> None:
+    async with Connection("127.0.0.1:1") as connection:
+        alerts = BudgetClient(connection).alerts(checkpoint_interval=timedelta(seconds=2))
+        assert alerts._silence_s == 6
 
 
 @pytest.mark.parametrize(
@@ -227,7 +246,7 @@ async def test_taking_may_be_cancelled_and_tried_again() -> None:
         alerts = client.alerts()
         assert await take(alerts, 1) == [1]
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
+            async with asyncio.timeout(SOON_S):
                 await anext(alerts)
         assert await take(alerts, 1) == [2]
     assert script.tokens == ["", "t1"]
@@ -248,7 +267,7 @@ async def test_closing_ends_the_iteration() -> None:
         listening = asyncio.create_task(listen())
         await began.wait()
         await alerts.close()
-        await asyncio.wait_for(listening, 10)
+        await asyncio.wait_for(listening, PATIENCE_S)
         assert taken == [1]
         with pytest.raises(StopAsyncIteration):
             await anext(alerts)
@@ -263,7 +282,7 @@ async def test_closing_the_connection_ends_it_with_an_error() -> None:
         await asyncio.sleep(0)
         await connection.close()
         with pytest.raises(Cancelled):
-            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(waiting, PATIENCE_S)
 
 
 async def test_without_an_event_loop() -> None:
@@ -272,7 +291,7 @@ async def test_without_an_event_loop() -> None:
 
         def listen() -> list[tuple[int, str]]:
             with sync.BudgetClient(target) as client, client.alerts() as alerts:
-                alerts.begin(10)
+                alerts.begin(PATIENCE_S)
                 taken = []
                 for alert in alerts:
                     taken.append((alert.sequence, alerts.token))

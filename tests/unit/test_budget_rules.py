@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -24,11 +25,14 @@ from imprest_server.budgets.model import (
     Hold,
     MeterAmount,
     Scope,
-    Spending,
     ThresholdAction,
 )
-from imprest_server.core.ids import AccountId, TenantId
+from imprest_server.core.errors import BudgetExceeded, CallsStopped
+from imprest_server.core.ids import AccountId, ReservationId, TenantId
 from imprest_server.core.periods import Period, PeriodKind, period_at
+from imprest_server.ledger.limits import Movement
+from imprest_server.ledger.model import Account, OnExpiry, Reservation, ReservationState
+from imprest_server.posting.limits import BatchLimits, Fired
 from tests.support.budgets import budget, threshold
 from tests.support.ledger import TENANT
 
@@ -127,9 +131,16 @@ class Model:
             return True
         after = self.spent(b, now) + self.held(b) + more
         return any(
-            Decimal(after) * 100 > t.percent * b.limit and more > 0
-            for t in b.thresholds
-            if t.action is ThresholdAction.BLOCK
+            Decimal(after) * 100 > t.percent * b.limit for t in b.thresholds if t.action is ThresholdAction.BLOCK
+        )
+
+    def denies(self, account: str, labels: Mapping[str, str], more: int, now: datetime) -> bool:
+        """Whether the account may not be charged so much, by amount and so for no meter and at no known cost."""
+        spending = Happened(now, account, labels)
+        return any(
+            self.denied(b, more if b.basis is BudgetBasis.CHARGED else 0, now)
+            for b in self.budgets
+            if self.covers(b, spending) and not b.scope.meter_prefix
         )
 
 
@@ -213,39 +224,66 @@ def traffic(draw: st.DrawFn) -> list[Happened]:
     return events
 
 
-@settings(max_examples=300, deadline=None)
+def movement(event: Happened) -> Movement:
+    """What happened, as the ledger tells it."""
+
+    def reservation(hold: Hold) -> Reservation | None:
+        known = sum(part.cost for part in hold.estimate)
+        return Reservation(
+            tenant_id=TENANT,
+            reservation_id=ReservationId(UUID(int=0)),
+            account_id=AccountId(event.account),
+            call_id="",
+            amount=hold.charged,
+            on_expiry=OnExpiry.RELEASE,
+            create_time=event.time,
+            expire_time=event.time,
+            captured_cost=known - hold.cost,
+            estimate=hold.estimate,
+            state=ReservationState.COMMITTED if hold is NO_HOLD else ReservationState.ACTIVE,
+        )
+
+    return Movement(
+        account=account_of(event.account),
+        labels=event.labels,
+        charged=event.charged,
+        cost=event.cost,
+        usage=event.usage,
+        before=reservation(event.before),
+        after=reservation(event.after),
+    )
+
+
+def account_of(name: str) -> Account:
+    return Account(tenant_id=TENANT, account_id=AccountId(name), currency_code=ACCOUNTS[name])
+
+
+@settings(max_examples=300)
 @given(budgets=budget_lists(), events=traffic(), more=st.integers(0, 50))
 def test_as_if_all_was_looked_through_each_time(budgets: list[Budget], events: list[Happened], more: int) -> None:
     """The same alerts in the same order, none twice; the same denials; the same status, also long after."""
     model = Model(budgets)
-    counters = {b.budget_id: Counter(revision=1, period=period_at(b.period, b.time_zone, START)) for b in budgets}
-    known = BudgetSet(1, budgets)
+    known = {TENANT: BudgetSet(1, budgets)}
+    counters = {b.key: Counter(revision=1, period=period_at(b.period, b.time_zone, START)) for b in budgets}
     for event in events:
-        spending = Spending(
-            tenant_id=TENANT,
-            account_id=AccountId(event.account),
-            currency_code=ACCOUNTS[event.account],
-            labels=event.labels,
-            charged=event.charged,
-            cost=event.cost,
-            usage=event.usage,
-            before=event.before,
-            after=event.after,
-        )
-        alerts = []
-        for b in known.matching([AccountId(event.account)], [event.labels]):
-            if rules.applies(b, spending):
-                counters[b.budget_id], fired = rules.count(b, counters[b.budget_id], spending, event.time)
-                alerts += [(b.budget_id, t.percent, counters[b.budget_id].spent) for t in fired]
+        fired = BatchLimits(known, counters, event.time).count(movement(event))
+        alerts = [(f.budget.budget_id, f.threshold.percent, f.counter.spent) for f in fired if isinstance(f, Fired)]
         assert alerts == model.add(event)
-        for b in budgets:
-            for now in (event.time, event.time + timedelta(days=1)):
-                status = rules.status_at(b, counters[b.budget_id], now)
+        for now in (event.time, event.time + timedelta(days=1)):
+            for b in budgets:
+                status = rules.status_at(b, counters[b.key], now)
                 counter = status.counter
                 assert (counter.spent, counter.held) == (model.spent(b, now), model.held(b))
                 assert status.remaining == b.limit - counter.spent - counter.held
                 assert counter.stopped is ((b.budget_id, model.period(b, now)) in model.stopped)
-                assert rules.blocked(b, counter, more) is model.denied(b, more, now)
+            for name in ACCOUNTS:
+                asked = Movement(account=account_of(name), labels=event.labels, charged=more)
+                denied = False
+                try:
+                    BatchLimits(known, counters, now).require(asked)
+                except (BudgetExceeded, CallsStopped):
+                    denied = True
+                assert denied is model.denies(name, event.labels, more, now)
 
 
 # ── single rules ─────────────────────────────────────────────────────────────────────────────────────
@@ -260,7 +298,6 @@ def test_the_default_thresholds_deny_nothing() -> None:
     for b in (budget(100), budget(100, *rules.EMERGENCY_STOP)):
         counter = Counter(revision=1, period=Period(None, None), spent=149)
         assert rules.room(b, counter) is None
-        assert not rules.blocked(b, counter, 10**30)
     assert [t.percent for t in rules.WARN] == [80, 95, 100]
     assert {t.action for t in rules.WARN} == {ThresholdAction.NOTIFY}
     assert [(t.percent, t.action.value) for t in rules.EMERGENCY_STOP] == [
@@ -270,12 +307,11 @@ def test_the_default_thresholds_deny_nothing() -> None:
     ]
 
 
-@pytest.mark.parametrize(("spent", "held", "left"), [(0, 0, 100), (60, 30, 10), (60, 40, 0), (90, 50, 0)])
+@pytest.mark.parametrize(("spent", "held", "left"), [(0, 0, 100), (60, 30, 10), (60, 40, 0), (90, 50, -40)])
 def test_room_before_the_lowest_block(spent: int, held: int, left: int) -> None:
     b = budget(100, threshold(100, "BLOCK"), threshold(150, "BLOCK"))
     counter = Counter(revision=1, period=Period(None, None), spent=spent, held=held)
     assert rules.room(b, counter) == left
-    assert (rules.blocked(b, counter, left), rules.blocked(b, counter, left + 1)) == (False, True)
 
 
 def test_a_clock_behind_the_counters_period_stays_in_it() -> None:

@@ -12,6 +12,7 @@ from imprest_client.call import OnEnding
 from imprest_client.errors import CallLimitReached, InsufficientFunds, OverrunRejected, ReservationExpired
 from imprest_client.model import OverrunPolicy, ReservationState, TransactionKind
 from imprest_client.testing import FakeImprest
+from tests.support.patience import once, outage, patient
 
 # ruff: noqa: PT012  # the block of a call is what is tested
 
@@ -34,9 +35,14 @@ async def admin(server: FakeImprest) -> AsyncIterator[AdminClient]:
 
 
 @pytest.fixture
-async def controller(server: FakeImprest, admin: AdminClient) -> AsyncIterator[CallController]:
-    connection = Connection(server.target, connections=1, timeout_s=2)
-    async with connection, CallController(connection, currency="USD") as client:
+async def connection(server: FakeImprest, admin: AdminClient) -> AsyncIterator[Connection]:
+    async with patient(server) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def controller(connection: Connection) -> AsyncIterator[CallController]:
+    async with CallController(connection, currency="USD") as client:
         yield client
 
 
@@ -201,20 +207,17 @@ async def test_a_lost_answer_to_the_commit_charges_once(
 
 
 async def test_without_a_spool_an_unanswered_commit_is_an_error_and_can_be_repeated(
-    server: FakeImprest, admin: AdminClient
+    server: FakeImprest, admin: AdminClient, connection: Connection, controller: CallController
 ) -> None:
-    connection = Connection(server.target, connections=1, timeout_s=0.05)
-    async with connection, CallController(connection, currency="USD") as controller:
-        with server.outage(), pytest.raises(Retryable):
-            async with controller.call("acme", 2, heartbeat=NEVER) as call:
-                pytest.fail("reserved during an outage")
+    with outage(server, connection), pytest.raises(Retryable):
         async with controller.call("acme", 2, heartbeat=NEVER) as call:
-            call.used(1)
-            server.lose_answers(10**6)
-            with pytest.raises(Retryable) as unanswered:
-                await call.hang_up()
-            server.lose_answers(0)
-            receipt = await call.hang_up()
+            pytest.fail("reserved during an outage")
+    async with controller.call("acme", 2, heartbeat=NEVER) as call:
+        call.used(1)
+        server.lose_answers(1)
+        with once(connection), pytest.raises(Retryable) as unanswered:
+            await call.hang_up()
+        receipt = await call.hang_up()
     assert unanswered.value.idempotency_key
     assert receipt is not None
     assert receipt.replayed
@@ -253,11 +256,11 @@ async def test_a_controller_that_dies_does_not_give_the_call_away(
 async def test_the_hold_grows_with_the_use(server: FakeImprest, admin: AdminClient, controller: CallController) -> None:
     async with controller.call("acme", 2, heartbeat=NEVER) as call:
         call.used("0.9")
-        await asyncio.sleep(0)
-        assert "Extend" not in server.rpcs
+        assert not call._wake.is_set()
         call.used(1)  # half of a step is left: at once, not at the next heartbeat
         await until(lambda: call.reservation.amount != 2)
         assert (call.reservation.amount, await books(admin)) == (3, (10, 3))
+        assert server.rpcs.count("Extend") == 1
         call.used("2.5")
         await until(lambda: call.reservation.amount != 3)
         assert call.reservation.amount == Decimal("4.5")
@@ -300,17 +303,17 @@ async def test_the_last_credit_is_taken_before_the_call_has_to_end(
 
 async def test_the_seconds_left_are_those_at_the_rate_so_far(controller: CallController) -> None:
     async with controller.call("acme", 10, heartbeat=NEVER) as call:
-        call._started_s -= 60
-        call.used(9)  # nine dollars a minute, one is left
+        call._started_s -= 3600
+        call.used(9)  # nine dollars an hour, one is left
         ending = await call.wait_ending()
-        assert 0 < ending.seconds_left < 10
+        assert 200 < ending.seconds_left < 450
 
 
 async def test_without_use_the_seconds_left_are_those_of_the_hold(controller: CallController) -> None:
-    async with controller.call("acme", 20, min_amount=1, ttl=timedelta(minutes=1), heartbeat=NEVER) as call:
+    async with controller.call("acme", 20, min_amount=1, ttl=timedelta(hours=1), heartbeat=NEVER) as call:
         ending = await call.wait_ending()
         assert ending.reason == ""
-        assert 30 < ending.seconds_left <= 60
+        assert 3000 < ending.seconds_left <= 3600
 
 
 async def test_new_credit_lets_the_call_go_on(admin: AdminClient, controller: CallController) -> None:

@@ -172,6 +172,27 @@ async def test_an_answer_without_end_is_not_read() -> None:
     server.close()
 
 
+@pytest.mark.parametrize("interim", [b"HTTP/1.1 100 \r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"])
+async def test_interim_answers_without_end_are_not_read(interim: bytes) -> None:
+    """The connection is cut, long before the time is over in which nothing else would be done."""
+
+    def flood(listener: socket.socket) -> None:
+        taken, _ = listener.accept()
+        with taken:
+            taken.recv(65_536)
+            try:
+                while True:
+                    taken.send(interim * 10_000)
+            except ConnectionError:
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        flooding = asyncio.create_task(asyncio.to_thread(flood, listener))
+        answer = await send(f"http://127.0.0.1:{listener.getsockname()[1]}/", Gate(LOOPBACK))
+        await flooding
+    assert answer == (False, "ServerDisconnectedError")
+
+
 async def test_a_failure_repeats_neither_the_url_nor_the_answer() -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
@@ -225,6 +246,7 @@ def test_the_gate_holds_under_uvloop() -> None:
         ("Sun, 15 Mar 2099 12:00:00 GMT", 4 * 3600),
         ("Sun, 15 Mar 99999 12:00:00 GMT", None),
         ("Sun, 15 Mar 2026 12:00:00 +999999", None),
+        ("Sun, 15 Mar 2026 12:00:00 +99999999999999999999", None),
     ],
 )
 def test_retry_after_in_all_its_forms(text: str, seconds: int | None) -> None:

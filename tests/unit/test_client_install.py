@@ -6,6 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from tests.support.patience import PATIENCE_S
+
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 MODULES = {
     "grpcio-health-checking": "grpc_health",
@@ -23,7 +25,7 @@ def without_the_extra(code: str) -> subprocess.CompletedProcess[str]:
     assert {"psycopg", "sqlalchemy", "uvloop", "grpc_health"} <= {*missing}
     hidden = f"import sys; sys.modules.update(dict.fromkeys({missing}, None)); sys.argv = ['imprest', 'version']\n"
     command = [sys.executable, "-W", "error", "-c", hidden + code]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 def test_the_client_works() -> None:

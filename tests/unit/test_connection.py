@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -25,20 +26,22 @@ from imprest_client.errors import (
 )
 from imprest_client.testing import FakeImprest
 from imprest_client.wire import GET_BALANCE
+from tests.support.patience import PATIENCE_S, SOON_S
+from tests.support.ports import reserved_port
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Behavior = Callable[[bytes, Context], Awaitable[bytes]]
 
 
 @asynccontextmanager
-async def serving(behavior: Behavior) -> AsyncIterator[str]:
+async def serving(behavior: Behavior, port: int = 0) -> AsyncIterator[str]:
     """A server whose GetBalance is this."""
     server = grpc.aio.server()
     handlers = {"GetBalance": grpc.unary_unary_rpc_method_handler(behavior)}
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("imprest.v1.AccountService", handlers),)  # one RPC is enough
     )
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     try:
         yield f"127.0.0.1:{port}"
@@ -109,12 +112,19 @@ async def test_what_stays_so_is_sent_once(code: grpc.StatusCode) -> None:
     ],
 )
 async def test_the_deadline_ends_the_attempts_with_the_last_error(code: grpc.StatusCode, cls: type) -> None:
+    class AtOnceAndThenLate(RetryPolicy):
+        def pause_s(self, attempt: int, error: ImprestError, draw: float) -> float:
+            return 0.0 if attempt < 3 else PATIENCE_S
+
     seen: list[bytes] = []
-    async with serving(failing(code, 10**6, seen)) as target, Connection(target, timeout_s=2) as connection:
+    async with (
+        serving(failing(code, 10**6, seen)) as target,
+        Connection(target, timeout_s=PATIENCE_S, retry=AtOnceAndThenLate()) as connection,
+    ):
         with pytest.raises(cls) as failed:
             await connection.call(GET_BALANCE, REQUEST)
-    assert failed.value.__notes__ == [f"after {len(seen)} attempts"]
-    assert len(seen) > 1
+    assert failed.value.__notes__ == ["after 3 attempts"]
+    assert len(seen) == 3
 
 
 async def test_an_attempt_that_hangs_is_given_up_and_made_again() -> None:
@@ -123,12 +133,13 @@ async def test_an_attempt_that_hangs_is_given_up_and_made_again() -> None:
     async def hang_once(request: bytes, context: Context) -> bytes:
         seen.append(request)
         if len(seen) == 1:
+            connection._attempt_timeout_s = PATIENCE_S  # the next is answered
             await asyncio.Event().wait()
         return b""
 
-    async with serving(hang_once) as target, Connection(target, attempt_timeout_s=0.1) as connection:
+    async with serving(hang_once) as target, Connection(target, attempt_timeout_s=SOON_S) as connection:
         await connection.call(GET_BALANCE, REQUEST)
-    assert len(seen) == 2
+    assert len(seen) > 1
 
 
 class Proxy:
@@ -180,39 +191,80 @@ class Proxy:
 async def test_a_connection_that_went_silent_is_replaced() -> None:
     async with FakeImprest() as server:
         proxy = Proxy(server.target)
-        async with proxy as target, Connection(target, connections=3, attempt_timeout_s=0.3) as connection:
+        async with proxy as target, Connection(target, connections=3, timeout_s=PATIENCE_S) as connection:
             admin = AdminClient(connection, currency="USD")
             await admin.create_account("acme")
             for _ in range(3):
                 await admin.get_balance("acme")
             assert proxy.freeze() == 3
+            connection._attempt_timeout_s = 1
             await admin.add_credit("acme", 1, idempotency_key="k")
             assert (await admin.get_balance("acme")).wallet == 1
 
 
 async def test_a_call_on_a_retired_connection_may_finish() -> None:
     arrived, answer = asyncio.Event(), asyncio.Event()
-    count = 0
+    slow, lost = GetBalanceRequest(account_id="slow"), GetBalanceRequest(account_id="lost")
+    peers: dict[bytes, str] = {}
 
-    async def slow_first(request: bytes, context: Context) -> bytes:
-        nonlocal count
-        count += 1
-        if count == 1:
+    async def behavior(request: bytes, context: Context) -> bytes:
+        peers[request] = context.peer()
+        if request == slow.SerializeToString():
             arrived.set()
             await answer.wait()
-        elif count == 2:
+        elif request == lost.SerializeToString():
             await asyncio.Event().wait()
         return b""
 
-    async with serving(slow_first) as target, Connection(target, connections=1, attempt_timeout_s=30) as connection:
-        patient = asyncio.create_task(connection.call(GET_BALANCE, REQUEST))
+    async with (
+        serving(behavior) as target,
+        Connection(target, connections=1, timeout_s=PATIENCE_S, attempt_timeout_s=PATIENCE_S) as connection,
+    ):
+        patient = asyncio.create_task(connection.call(GET_BALANCE, slow))
         await arrived.wait()
         with pytest.raises(DeadlineExceeded):
-            await connection.call(GET_BALANCE, REQUEST, timeout_s=0.2)
+            await connection.call(GET_BALANCE, lost, timeout_s=1.1)
+        assert connection._channels == [None]
         await connection.call(GET_BALANCE, REQUEST)
+        assert peers[REQUEST.SerializeToString()] != peers[slow.SerializeToString()]
         answer.set()
         await patient
-        assert count == 3
+
+
+async def test_a_connection_that_answers_others_is_only_slow() -> None:
+    peers: list[str] = []
+
+    async def slow_at_times(request: bytes, context: Context) -> bytes:
+        peers.append(context.peer())
+        if len(peers) in (2, 3):
+            await asyncio.Event().wait()
+        return b""
+
+    async with serving(slow_at_times) as target, Connection(target, connections=1) as connection:
+        await connection.call(GET_BALANCE, REQUEST)
+        for _ in range(2):
+            connection._heard_s = [time.monotonic() + 60]  # or a slow machine would tell
+            with pytest.raises(DeadlineExceeded):
+                await connection.call(GET_BALANCE, REQUEST, timeout_s=0.1)
+        await connection.call(GET_BALANCE, REQUEST)
+    assert len(set(peers)) == 1
+
+
+async def test_whoever_waits_while_the_connection_is_closed_gets_an_error() -> None:
+    """Not a CancelledError: nobody has cancelled it, and what runs for others must not end as if somebody had."""
+    arrived = asyncio.Event()
+
+    async def hang(request: bytes, context: Context) -> bytes:
+        arrived.set()
+        await asyncio.Event().wait()
+        return b""
+
+    async with serving(hang) as target, Connection(target) as connection:
+        calling = asyncio.create_task(connection.call(GET_BALANCE, REQUEST))
+        await arrived.wait()
+        await connection.close()
+        with pytest.raises(Cancelled, match="closed"):
+            await calling
 
 
 async def test_a_request_without_time_is_not_sent() -> None:
@@ -224,20 +276,14 @@ async def test_a_request_without_time_is_not_sent() -> None:
 
 
 async def test_a_server_that_comes_later_is_found() -> None:
-    async with serving(failing(grpc.StatusCode.OK, 0, [])) as target:
-        pass
-    connection = Connection(target, connections=1)
-    calling = asyncio.create_task(connection.call(GET_BALANCE, REQUEST))
-    with pytest.raises(Unavailable):
-        await connection.call(GET_BALANCE, REQUEST, timeout_s=0.2)
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    handlers = {"GetBalance": grpc.unary_unary_rpc_method_handler(failing(grpc.StatusCode.OK, 0, []))}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("imprest.v1.AccountService", handlers),))
-    server.add_insecure_port(target)
-    await server.start()
-    await calling
-    await connection.close()
-    await server.stop(None)
+    with reserved_port() as port:
+        target = f"127.0.0.1:{port}"
+        async with Connection(target, connections=1, timeout_s=PATIENCE_S) as connection:
+            calling = asyncio.create_task(connection.call(GET_BALANCE, REQUEST))
+            with pytest.raises(Retryable):
+                await connection.call(GET_BALANCE, REQUEST, timeout_s=SOON_S)
+            async with serving(failing(grpc.StatusCode.OK, 0, []), port):
+                await calling
 
 
 async def test_calls_take_turns_on_real_connections() -> None:
@@ -324,10 +370,11 @@ def test_a_verdict_is_not_retried() -> None:
 
 async def test_the_wait_that_the_server_asks_for_counts_against_the_deadline() -> None:
     async with FakeImprest() as server:
-        connection = Connection(server.target, timeout_s=30, retry=RetryPolicy(first_s=60, longest_s=60))
+        policy = RetryPolicy(first_s=1e6, longest_s=1e6)
+        connection = Connection(server.target, timeout_s=1e6, retry=policy)
         connection._random.seed(1)
         with server.outage():
             async with connection:
                 with pytest.raises(Unavailable):
-                    await connection.call(Method(GET_BALANCE.path, GET_BALANCE.reply), REQUEST, timeout_s=1)
+                    await connection.call(Method(GET_BALANCE.path, GET_BALANCE.reply), REQUEST, timeout_s=PATIENCE_S)
         assert server.rpcs == ["GetBalance"]

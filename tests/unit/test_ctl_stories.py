@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501, ISC004  # a sentence is read best as a whole
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,7 @@ from imprest_client.model import (
     TransactionKind,
     TransactionRefunds,
 )
+from imprest_client.pricing_model import RatedLine, Subscription, UsageLine
 
 UTC_ZONE = ZoneInfo("UTC")
 BORN = datetime(2026, 10, 31, 12, 0, tzinfo=UTC)
@@ -275,6 +277,42 @@ def test_what_transactions_charge_by_themselves() -> None:
     assert charged_by([]) == 0
 
 
+def test_corrections_count_in_what_remains() -> None:
+    story = told(
+        hold(captured="4"),
+        transaction("COMMIT", "WALLET REVENUE 4"),
+        transaction("RERATE", "WALLET REVENUE 1", at=4, reason="price list"),
+        transaction("TRUE_UP", "PROVIDER_COST PROVIDER_PAYABLE 1", at=5, reason="invoice"),
+        transaction("REFUND", "REFUNDS WALLET 2", at=6),
+    )
+    assert story[2:] == [
+        "Other prices were applied to its usage. 1.00 USD more was charged: all from available credit. Reason: price list.",
+        "The provider's cost was corrected. It costs 1.00 USD more. Reason: invoice.",
+        "A refund gave back 2.00 USD: all to the wallet.",
+        "In all 4.00 USD was charged, 1.00 USD more by other prices, 2.00 USD refunded: 3.00 USD remains.",
+    ]
+    assert charged_by([transaction("COMMIT", "WALLET REVENUE 4"), transaction("RERATE", "WALLET REVENUE 1")]) == 4
+
+
+def test_a_month_of_a_subscription() -> None:
+    begun = Subscription("sub_1", "acme", "pro", (), BORN, None, BORN)
+    charge = transaction("USAGE", "WALLET REVENUE 9", reservation_id="", call_id="sub_1")
+    line = RatedLine(
+        UsageLine(meter="plan.months", quantity=Decimal(1), line_id="2026-10.1"),
+        *(Decimal(9), None, Decimal(9), None, "ver_1", "", "", False),
+    )
+    found = TransactionRefunds(charge, (), (), (line,))
+    assert [event.text for event in story_of_transaction(found, UTC_ZONE, begun)][:2] == [
+        "The month 2026-10 of plan pro was charged: 9.00 USD, all from available credit.",
+        "It belongs to subscription sub_1.",
+    ]
+    alone = replace(begun, plan_id="", end_time=DUE)
+    assert [event.text for event in story_of_transaction(found, UTC_ZONE, alone)][:2] == [
+        "The month 2026-10 of a subscription without a plan was charged: 9.00 USD, all from available credit.",
+        "It belongs to subscription sub_1, which ends at 2026-10-31 12:15:00Z.",
+    ]
+
+
 def test_the_zone() -> None:
     story = story_of_hold(hold("ACTIVE"), [], ZoneInfo("America/New_York"))
     assert "until 2026-10-31 08:15:00-04:00" in story[-1].text
@@ -372,6 +410,17 @@ def deed(kind: str, *postings: str, **fields: Any) -> str:
             "UPDATE_ACCOUNT",
             ["WALLET RECEIVABLE 1"],
             "The credit limit was raised. 1.00 USD of what the customer owed was repaid from the wallet.",
+        ),
+        (
+            "TRUE_UP",
+            ["PROVIDER_PAYABLE PROVIDER_COST 0.5"],
+            "The provider's cost was corrected. It costs 0.50 USD less.",
+        ),
+        (
+            "RERATE",
+            ["WALLET REVENUE 2", "RECEIVABLE REVENUE 1", "PROVIDER_COST PROVIDER_PAYABLE 0.5"],
+            "Other prices were applied to its usage. 3.00 USD more was charged: 2.00 USD from available credit, 1.00 USD "
+            "owed by the customer. It costs 0.50 USD more.",
         ),
         ("CLOSE", ["WALLET BREAKAGE 3"], "The account was closed, and 3.00 USD of credit was given up."),
         (

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from imprest_client import AdminClient, AgentClient, CallController, Connection,
 from imprest_client.errors import InvalidArgument, ReservationCommitted, ReservationVoided
 from imprest_client.spool import SpoolState
 from imprest_client.testing import FakeImprest
+from tests.support.patience import PATIENCE_S, SOON_S, once, outage, patient
 
 
 @pytest.fixture
@@ -46,10 +48,14 @@ def spool(path: Path) -> Iterator[Spool]:
 
 
 @pytest.fixture
-async def agent(server: FakeImprest, path: Path) -> AsyncIterator[AgentClient]:
-    """An agent that is content with little time, so that outages are noticed soon."""
-    connection = Connection(server.target, connections=1, timeout_s=0.2)
-    async with connection, AgentClient(connection, currency="USD", spool=path) as client:
+async def connection(server: FakeImprest) -> AsyncIterator[Connection]:
+    async with patient(server) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def agent(connection: Connection, path: Path) -> AsyncIterator[AgentClient]:
+    async with AgentClient(connection, currency="USD", spool=path) as client:
         yield client
 
 
@@ -78,10 +84,15 @@ async def test_a_commit_that_is_answered_leaves_nothing_behind(
 
 
 async def test_a_commit_without_a_network_is_delivered_later(
-    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool, caplog: pytest.LogCaptureFixture
+    server: FakeImprest,
+    admin: AdminClient,
+    agent: AgentClient,
+    connection: Connection,
+    spool: Spool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     reservation_id = await hold(admin)
-    with server.outage():
+    with outage(server, connection):
         assert await agent.hang_up(reservation_id, "0.5", idempotency_key="k") is None
         (entry,) = spool.entries()
         assert (entry.subject, entry.idempotency_key, entry.state) == (reservation_id, "k", SpoolState.PENDING)
@@ -94,37 +105,36 @@ async def test_a_commit_without_a_network_is_delivered_later(
 
 
 async def test_a_lost_answer_charges_once(
-    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, connection: Connection, spool: Spool
 ) -> None:
     reservation_id = await hold(admin)
-    server.lose_answers(12)
-    await agent.hang_up(reservation_id, "0.5")
+    server.lose_answers(3)
+    with once(connection):
+        assert await agent.hang_up(reservation_id, "0.5") is None
     await emptied(spool)
     assert await books(admin) == (Decimal("9.5"), 0)
 
 
 async def test_a_call_that_ends_without_a_network_is_committed_later(
-    server: FakeImprest, admin: AdminClient, path: Path, spool: Spool
+    admin: AdminClient, connection: Connection, server: FakeImprest, path: Path, spool: Spool
 ) -> None:
-    connection = Connection(server.target, connections=1, timeout_s=0.2)
-    async with connection, CallController(connection, currency="USD", spool=path) as controller:
-        async with controller.call("acme", 2) as call:
-            call.used("0.75")
-            server._is_down = True
-        assert call.is_spooled
-        assert call.receipt is None
-        server._is_down = False
+    async with CallController(connection, currency="USD", spool=path) as controller:
+        with ExitStack() as without:
+            async with controller.call("acme", 2) as call:
+                call.used("0.75")
+                without.enter_context(outage(server, connection))
+            assert call.is_spooled
+            assert call.receipt is None
         await emptied(spool)
     assert await books(admin) == (Decimal("9.25"), 0)
 
 
 async def test_what_an_earlier_process_left_is_delivered_at_the_start(
-    server: FakeImprest, admin: AdminClient, path: Path, spool: Spool
+    server: FakeImprest, admin: AdminClient, connection: Connection, path: Path, spool: Spool
 ) -> None:
-    connection = Connection(server.target, connections=1, timeout_s=0.1)
     reservation_ids = [await hold(admin, 1) for _ in range(5)]
-    with server.outage():
-        async with connection, AgentClient(connection, currency="USD", spool=path) as gone:
+    with outage(server, connection):
+        async with AgentClient(connection, currency="USD", spool=path) as gone:
             for reservation_id in reservation_ids:
                 await gone.hang_up(reservation_id, "0.5")
     assert spool.count(SpoolState.PENDING) == 5
@@ -134,14 +144,15 @@ async def test_what_an_earlier_process_left_is_delivered_at_the_start(
 
 
 async def test_flush_delivers_at_once_and_says_what_is_left(
-    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, connection: Connection, spool: Spool
 ) -> None:
     reservation_id = await hold(admin)
-    with server.outage():
+    await agent._courier.stop()  # or it could be earlier
+    with outage(server, connection):
         await agent.hang_up(reservation_id, "0.5")
         assert await agent.flush(0.1) == 1
     spool.postpone(1, 60, "as if for a long time")
-    assert await agent.flush(10) == 0
+    assert await agent.flush(PATIENCE_S) == 0
     assert await books(admin) == (Decimal("9.5"), 0)
 
 
@@ -156,14 +167,21 @@ async def test_a_refusal_is_the_callers_when_there_is_one(admin: AdminClient, ag
 
 
 async def test_a_refusal_that_nobody_hears_is_kept(
-    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool, caplog: pytest.LogCaptureFixture
+    server: FakeImprest,
+    admin: AdminClient,
+    connection: Connection,
+    path: Path,
+    spool: Spool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     refused, other = await hold(admin), await hold(admin)
-    with server.outage():
-        await agent.hang_up(refused, 1)
-        await agent.hang_up(other, 1)
+    with outage(server, connection):
+        async with AgentClient(connection, currency="USD", spool=path) as gone:
+            await gone.hang_up(refused, 1)
+            await gone.hang_up(other, 1)
     await admin.void(refused)
-    await emptied(spool)
+    async with AgentClient(connection, spool=path):
+        await emptied(spool)
     (entry,) = spool.entries(SpoolState.REFUSED)
     assert entry.subject == refused
     assert entry.error.startswith("RESERVATION_VOIDED: ")
@@ -172,23 +190,28 @@ async def test_a_refusal_that_nobody_hears_is_kept(
 
 
 async def test_a_commit_does_not_overtake_the_one_before(
-    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, connection: Connection, spool: Spool
 ) -> None:
     reservation_id = await hold(admin)
-    with server.outage():
+    await agent._courier.stop()  # or it could deliver the first meanwhile
+    with outage(server, connection):
         await agent.hang_up(reservation_id, 1)
-    spool.postpone(1, 60, "as if for a long time")
     server.rpcs.clear()
     assert await agent.hang_up(reservation_id, "0.25") is None
     assert server.rpcs == []
-    assert await agent.flush(10) == 0
+    assert await agent.flush(PATIENCE_S) == 0
     (entry,) = spool.entries(SpoolState.REFUSED)
     assert entry.error.startswith("RESERVATION_COMMITTED")
     assert await books(admin) == (9, 0)
 
 
 async def test_one_entry_that_fails_does_not_hold_the_others_up(
-    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool, monkeypatch: pytest.MonkeyPatch
+    server: FakeImprest,
+    admin: AdminClient,
+    agent: AgentClient,
+    connection: Connection,
+    spool: Spool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A fault of the server that only concerns one request."""
     poisoned, other = await hold(admin), await hold(admin)
@@ -202,14 +225,30 @@ async def test_one_entry_that_fails_does_not_hold_the_others_up(
     monkeypatch.setattr(server, "_answer", faulty)
     logging.getLogger("grpc").setLevel(logging.CRITICAL)
     assert await agent.hang_up(poisoned, 1) is None
-    with server.outage():
+    with outage(server, connection):
         assert await agent.hang_up(other, 1) is None
     while spool.count(SpoolState.PENDING) > 1:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     assert (await books(admin))[0] == 9
     monkeypatch.undo()
-    assert await agent.flush(10) == 0
+    assert await agent.flush(PATIENCE_S) == 0
     assert (await books(admin))[0] == 8
+
+
+async def test_an_entry_that_cannot_even_be_sent_does_not_end_the_delivery(
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool
+) -> None:
+    """As a damaged file may have one."""
+    spool.add("rsv_x", "/method", "k", b"", 3600)
+    spool._connection.execute("UPDATE entries SET request = 'text', not_before_s = 0")
+    reservation_id = await hold(admin)
+    with server.outage():
+        assert await agent.hang_up(reservation_id, 1) is None
+    while spool.count(SpoolState.PENDING) > 1:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert await books(admin) == (9, 0)
+    (entry,) = spool.entries()
+    assert "Error" in entry.error
 
 
 async def test_a_spool_that_cannot_be_written_does_not_stop_a_commit(
@@ -225,19 +264,18 @@ async def test_a_spool_that_cannot_be_written_does_not_stop_a_commit(
 
 
 async def test_a_cancelled_hangup_is_delivered(
-    server: FakeImprest, admin: AdminClient, path: Path, spool: Spool
+    server: FakeImprest, admin: AdminClient, agent: AgentClient, spool: Spool
 ) -> None:
     reservation_id = await hold(admin)
-    connection = Connection(server.target, connections=1, timeout_s=0.3)
-    async with connection, AgentClient(connection, currency="USD", spool=path) as agent:
-        with server.outage():
-            hanging_up = asyncio.create_task(agent.hang_up(reservation_id, 1))
-            while "Commit" not in server.rpcs:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-            hanging_up.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await hanging_up
-        await emptied(spool)
+    with server.outage():
+        hanging_up = asyncio.create_task(agent.hang_up(reservation_id, 1))
+        while "Commit" not in server.rpcs:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        hanging_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await hanging_up
+    assert spool.count(SpoolState.PENDING) == 1
+    assert await agent.flush(PATIENCE_S) == 0
     assert await books(admin) == (9, 0)
 
 
@@ -259,12 +297,12 @@ AGENT = textwrap.dedent("""
 
 @pytest.mark.parametrize("when", ["while sending", "when spooled"])
 async def test_a_killed_agent_loses_no_commit(
-    server: FakeImprest, admin: AdminClient, agent: AgentClient, path: Path, spool: Spool, when: str
+    server: FakeImprest, admin: AdminClient, path: Path, spool: Spool, when: str
 ) -> None:
     reservation_ids = [await hold(admin) for _ in range(3)]
     with server.outage():
         server.rpcs.clear()
-        timeout_s = "60" if when == "while sending" else "0.2"
+        timeout_s = str(PATIENCE_S if when == "while sending" else SOON_S)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", AGENT, timeout_s, server.target, path, *reservation_ids), stdout=subprocess.PIPE
         )
@@ -272,12 +310,13 @@ async def test_a_killed_agent_loses_no_commit(
         assert await process.stdout.readline() == b"hangs up\n"
         if when == "when spooled":
             assert await process.stdout.readline() == b"spooled\n"
-        while server.rpcs.count("Commit") < 3:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+        while "Commit" not in server.rpcs or spool.count(SpoolState.PENDING) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         await process.wait()
-    assert await books(admin) == (10, 6)
-    assert await agent.flush(30) == 0
+    assert spool.count(SpoolState.PENDING) == 3
+    async with AgentClient(server.target, spool=path) as agent:
+        assert await agent.flush(PATIENCE_S) == 0
     assert await books(admin) == (7, 0)
     assert spool.entries() == []
 

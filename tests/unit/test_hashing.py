@@ -1,5 +1,6 @@
 """The hashed form is written down in docs/INVARIANTS.md and must not change."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,6 +64,24 @@ def test_every_field_is_hashed() -> None:
     assert other.keys() == set(Transaction.__dataclass_fields__) - {"chain_hash"}
     forms = {canonical(transaction(**{name: value})) for name, value in other.items()}
     assert len(forms | {canonical(transaction())}) == len(other) + 1
+
+
+def test_the_form_is_what_an_encoder_of_json_writes() -> None:
+    text = 'a "quoted" \\ ü \U0001f600 \x7f\n\t'
+    strange = transaction(
+        tenant_id=text,
+        account_id=text,
+        call_id=text,
+        reason=text,
+        external_reference=text,
+        labels={text: text, "a": ""},
+        postings=(Posting(Code.CASH, Code.WALLET, 2**70), Posting(Code.WALLET, Code.REVENUE, 1)),
+        wallet_after=-(2**70),
+        reservation_id=ReservationId(UUID(int=1)),
+    )
+    form = canonical(strange)
+    assert json.dumps(json.loads(form), separators=(",", ":")).encode() == form
+    assert json.loads(form)[1] == text
 
 
 def test_labels_are_hashed_in_one_order() -> None:

@@ -9,10 +9,11 @@ from structlog.testing import capture_logs
 
 from imprest_server.core.errors import Conflict, Unavailable
 from imprest_server.core.ids import AccountId, AccountKey, TenantId
-from imprest_server.jobs import expire_holds
+from imprest_server.jobs import ending, expire_holds
 from imprest_server.jobs.expire_holds import ExpireHolds
 from imprest_server.jobs.repeat import repeat
 from imprest_server.ledger.operations import ExpireDue, Operation
+from tests.support.patience import PATIENCE_S
 
 T = TenantId("t")
 
@@ -96,5 +97,23 @@ async def test_a_cancellation_that_a_job_swallows_ends_it_all_the_same() -> None
     task = asyncio.create_task(repeat("job", swallow, interval_s=3600))
     await begun.wait()
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=10)
+    done, _ = await asyncio.wait([task], timeout=PATIENCE_S)
     assert task in done and task.cancelled()
+
+
+async def test_a_task_that_waits_for_a_hung_database_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled once, the driver waits for the database to cancel, too; only cancelled again it gives up."""
+    monkeypatch.setattr(ending, "LET_GO_S", 0.01)
+
+    async def driver(*, hung: bool) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if hung:
+                await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(driver(hung=hung)) for hung in (True, False, True)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await ending.end(tasks)
+    assert all(task.cancelled() for task in tasks)

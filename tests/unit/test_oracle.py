@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from imprest_client.testing.ledger import RULES, book, funds, holds, late, refunds
 from imprest_client.testing.ledger.holds import LATE_WINDOW
@@ -25,7 +25,7 @@ from tests.scenarios.steps import BALANCE_EXPECTATIONS, FIELD_EXPECTATIONS
 SCENARIOS = load_all()
 HALF_A_SECOND_US = 500_000
 
-bounded = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=150)
 
 
 # -- the tables

@@ -48,7 +48,7 @@ def check(kind: PeriodKind, zone: str, instant: datetime) -> None:
     assert period_at(kind, zone, start - MICROSECOND).end == start
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(kind=st.sampled_from(BOUNDED), zone=st.sampled_from(ZONES), instant=instants)
 def test_periods_cut_time_into_pieces(kind: PeriodKind, zone: str, instant: datetime) -> None:
     check(kind, zone, instant)
@@ -60,7 +60,7 @@ def test_in_every_zone_there_is(kind: PeriodKind) -> None:
         check(kind, zone, at("2025-01-01") + timedelta(hours=37 * n))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(zone=st.sampled_from(ZONES), instant=instants)
 def test_weeks_and_months_are_made_of_days(zone: str, instant: datetime) -> None:
     for kind in (PeriodKind.WEEK, PeriodKind.MONTH):

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from tests.oracle.strategies import Program, programs
 from tests.scenarios.compare import compare
@@ -10,7 +10,7 @@ from tests.scenarios.oracle_adapter import OracleAdapter
 from tests.scenarios.rules_adapter import RulesAdapter
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(programs())
 def test_same_as_the_oracle(program: Program) -> None:
     asyncio.run(compare(program.accounts, program.steps, OracleAdapter(), RulesAdapter()))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -37,6 +40,55 @@ class LaterCommit(ops.Commit):
 
     rounding: str = "HALF_EVEN"
     audited: bool = False
+
+
+TEXT = 'a "quoted" \\ ü \U0001f600 \x7f\n'
+SETTINGS: ops.AccountSettings = {
+    "time_zone": "UTC",
+    "max_concurrent_calls": 0,
+    "credit_limit": None,
+    "max_overrun": Money("USD", -(2**70)),
+    "labels": {"b": TEXT, TEXT: "", "a": "1"},
+}
+FORMS: list[tuple[ops.Operation, list[Any]]] = [
+    (
+        reserve(
+            call_id=TEXT, labels={"b": TEXT, "a": ""}, ttl=timedelta(milliseconds=1500), on_expiry=OnExpiry.RELEASE
+        ),
+        [
+            "RESERVE",
+            {
+                "account_id": "a",
+                "amount": ["USD", 1],
+                "call_id": TEXT,
+                "labels": {"b": TEXT, "a": ""},
+                "ttl": 1_500_000,
+                "on_expiry": "RELEASE",
+            },
+        ],
+    ),
+    (
+        commit(final=False, effective_time=datetime(1970, 1, 1, 0, 0, 1, 2, tzinfo=UTC)),
+        [
+            "COMMIT",
+            {"reservation_id": HOLD.hex, "amount": ["USD", 1], "final": False, "effective_time": 1_000_002},
+        ],
+    ),
+    (
+        ops.UpdateAccount(tenant_id=TenantId("t"), idempotency_key="k", account_id=AccountId("a"), settings=SETTINGS),
+        [
+            "UPDATE_ACCOUNT",
+            {"account_id": "a", "settings": {**SETTINGS, "max_overrun": ["USD", -(2**70)]}},
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("operation", "form"), FORMS)
+def test_a_fingerprint_is_the_hash_of_json_with_sorted_keys(operation: ops.Operation, form: list[Any]) -> None:
+    """Stored fingerprints are compared with those of today for ever."""
+    text = json.dumps(form, sort_keys=True, separators=(",", ":"))
+    assert fingerprint(operation) == hashlib.sha256(text.encode()).digest()
 
 
 def test_a_field_added_with_a_default_keeps_the_fingerprint() -> None:

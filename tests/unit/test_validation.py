@@ -192,9 +192,23 @@ def test_a_refund_has_one_target() -> None:
         good(kind, reservation_id=None, transaction_id=TRANSACTION)
 
 
-@pytest.mark.parametrize("code", ["", "usd", "EURO", "U$D"])
+def test_a_true_up_says_what_it_costs_in_all_or_by_lines() -> None:
+    lines = {"l1": usd(0), "l2": usd(1)}
+    good(ops.TrueUpCost, cost=None, line_costs=lines)
+    bad(ops.TrueUpCost, "cost", line_costs=lines)
+    bad(ops.TrueUpCost, "cost", cost=None, line_costs={})
+    bad(ops.TrueUpCost, "lines", cost=None, line_costs={f"l{n}": usd(1) for n in range(201)})
+    bad(ops.TrueUpCost, "lines[l1].cost", cost=None, line_costs={"l1": usd(-1)})
+    bad(ops.TrueUpCost, "lines.line_id", cost=None, line_costs={"l" * 256: usd(1)})
+
+
+@pytest.mark.parametrize("code", ["", "usd", "EURO", "U$D", "UDS"])
 def test_the_currency_of_a_new_account(code: str) -> None:
     bad(ops.CreateAccount, "account.currency_code", currency_code=code)
+
+
+def test_an_account_in_a_currency_that_is_no_more_goes_on() -> None:
+    good(ops.AddCredit, amount=Money("HRK", 1))
 
 
 @pytest.mark.parametrize("cls", with_field("settings"))

@@ -17,16 +17,20 @@ from imprest_client.ctl.groups import (
     alerts,
     balance,
     budgets,
+    channels,
     credit,
     explain,
     funds,
-    price_changes,
+    plans,
     profiles,
     quote,
     refund,
+    rerate,
     reservations,
     statement,
+    subscriptions,
     trial_balance,
+    true_up,
 )
 from imprest_client.ctl.output import Format, Output
 from imprest_client.ctl.values import parse_zone
@@ -39,16 +43,20 @@ GROUPS = (
     statement,
     reservations,
     refund,
+    true_up,
     explain,
     trial_balance,
-    price_changes,
+    rerate,  # and all of `prices`, whose last command it is
     quote,
+    plans,
+    subscriptions,
     budgets,
     alerts,
+    channels,
     profiles,
 )
 
-HELP = """Look after the accounts of an Imprest server: their credit, holds, statements, prices and budgets.
+HELP = """Look after the accounts of an Imprest server: their credit, holds, statements, prices, plans and budgets.
 
 The server is --address, IMPRESTCTL_ADDRESS, or a profile's; without any of them 127.0.0.1:7400.
 """

@@ -136,7 +136,9 @@ def _with_common(function: Callable[..., None]) -> Callable[..., None]:
     hints = get_type_hints(function, include_extras=True)
     own = list(inspect.signature(function).parameters.values())[1:]
     signature(call, {parameter.name: (hints[parameter.name], parameter.default) for parameter in own})
-    call.__doc__ = function.__doc__
+    # A paragraph is one line: where it breaks depends on the terminal.
+    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+    call.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     return call
 
 

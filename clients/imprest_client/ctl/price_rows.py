@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -17,6 +17,7 @@ from imprest_client.pricing_model import (
     ChargeModel,
     Meter,
     Price,
+    PriceAssignment,
     PriceBook,
     PriceDifference,
     PriceTier,
@@ -274,6 +275,18 @@ BOOK_RECEIPT: Final = Row[Receipt[BookReceipt]](
     _no_currency,
 )
 
+ASSIGNMENT: Final = Row[PriceAssignment](
+    (
+        Column("side", lambda a: a.side, "side"),
+        Column("currency_code", lambda a: a.currency_code, "currency"),
+        Column("account_id", lambda a: a.account_id),
+        Column("payer_words", lambda a: a.account_id or "(default)", "account"),
+        Column("price_book_id", lambda a: a.price_book_id, "book"),
+        Column("effective_time", lambda a: a.effective_time, "from"),
+    ),
+    _no_currency,
+)
+
 ASSIGNMENT_RECEIPT: Final = Row[Receipt[AssignmentReceipt]](
     (
         Column("side", lambda r: r.answer.assignment.side, "side"),
@@ -310,7 +323,7 @@ class QuoteLine:
     currency_code: str
     meter: str
     price: Decimal | None
-    cost: Decimal
+    cost: Decimal | None
     rated: RatedLine | None
     match: str
 
@@ -320,6 +333,12 @@ def quote_lines(quote: Quote) -> list[QuoteLine]:
     lines = [QuoteLine(quote.currency_code, r.line.meter, r.price, r.cost, r, r.match) for r in quote.lines]
     own = [QuoteLine(quote.currency_code, a.meter, None, a.cost, None, a.match) for a in quote.allocations]
     return lines + own
+
+
+def unknown_costs(lines: Iterable[RatedLine]) -> str:
+    """A sentence that names the meters whose cost is unknown; empty when there are none."""
+    meters = sorted({rated.line.meter for rated in lines if rated.cost is None})
+    return f"No COST book has a price for {', '.join(meters)}: cost and margin are unknown." if meters else ""
 
 
 def _of_line(name: str) -> Any:
@@ -370,7 +389,7 @@ CHARGED_LINE: Final = Row[ChargedLine](
         Column("currency_code", lambda line: line.transaction.currency_code),
         Column("price", lambda line: line.rated.price, "price", Look.MONEY),
         Column("cost", lambda line: line.rated.cost, "cost", Look.MONEY),
-        Column("margin", lambda line: line.rated.price - line.rated.cost, "margin", Look.MONEY),
+        Column("margin", lambda line: line.rated.margin, "margin", Look.MONEY),
         Column("exact_price", _of_rated("exact_price")),
         Column("exact_cost", _of_rated("exact_cost")),
         Column("price_version", _of_rated("price_version")),

@@ -22,6 +22,7 @@ from imprest_client.model import (
     Transaction,
     TransferReceipt,
     TrialBalance,
+    TrueUpReceipt,
     VoidReceipt,
 )
 
@@ -283,6 +284,22 @@ REFUND_RECEIPT: Final = Row[Receipt[RefundReceipt]](
         Column("refunded_total", lambda r: r.answer.refunded_total, "refunded so far", Look.MONEY),
         *_BALANCE.nested("balance", lambda r: r.answer.balance),
         *TRANSACTION.titled(transaction_id="transaction").nested("transaction", lambda r: r.answer.transaction),
+        Column("replayed", lambda r: r.answer.replayed),
+        Column("idempotency_key", _key, "key", Look.ID),
+    ),
+    lambda r: r.answer.balance.currency_code,
+)
+
+TRUE_UP_RECEIPT: Final = Row[Receipt[TrueUpReceipt]](
+    (
+        Column("difference", lambda r: r.answer.difference, "difference", Look.MONEY),
+        *_BALANCE.titled().nested("balance", lambda r: r.answer.balance),
+        Column(
+            "transaction_id",
+            lambda r: r.answer.transaction.transaction_id if r.answer.transaction else "",
+            "transaction",
+            Look.ID,
+        ),
         Column("replayed", lambda r: r.answer.replayed),
         Column("idempotency_key", _key, "key", Look.ID),
     ),

@@ -22,7 +22,10 @@ from imprest_client.ctl.rows import Receipt
 from imprest_client.ctl.settings import Options, Profiles, Settings, profiles_path, read_profiles, resolve
 from imprest_client.ctl.values import parse_amount, parse_zone
 from imprest_client.errors import ImprestError
-from imprest_client.sync import AdminClient, BudgetClient, PricingClient
+from imprest_client.sync import AdminClient, BudgetClient, ChannelClient, PricingClient
+
+#: An attempt may take as long as its command: some of them sum, compare or wait for others.
+_ATTEMPT_TIMEOUT_S = 3600.0
 
 
 class Answer(Protocol):
@@ -78,6 +81,11 @@ class Session:
         return BudgetClient(self._connection)
 
     @cached_property
+    def channels(self) -> ChannelClient:
+        """The server's client for channels."""
+        return ChannelClient(self._connection)
+
+    @cached_property
     def _connection(self) -> Connection:
         settings = self.settings
         return Connection(
@@ -85,7 +93,7 @@ class Session:
             connections=1,
             token=settings.token,
             timeout_s=settings.timeout_s,
-            attempt_timeout_s=settings.timeout_s,
+            attempt_timeout_s=_ATTEMPT_TIMEOUT_S,
         )
 
     def close(self) -> None:

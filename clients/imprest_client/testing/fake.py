@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -15,18 +15,21 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from imprest.v1 import account_service_pb2, ledger_service_pb2, usage_service_pb2
+from imprest.v1 import account_service_pb2, budget_service_pb2, ledger_service_pb2, usage_service_pb2
 from imprest_client.blocking import LOOP
 from imprest_client.testing import replies
+from imprest_client.testing.alert_feed import AlertFeed
+from imprest_client.testing.budgets import BudgetDesk
 from imprest_client.testing.ledger import UnitPrice, new_tenant
 from imprest_client.testing.ledger.model import Denied
 from imprest_client.testing.lists import LISTS
-from imprest_client.testing.requests import operation_of
+from imprest_client.testing.requests import OPERATIONS, operation_of
 
 _SERVICES: Final = (
     account_service_pb2.DESCRIPTOR.services_by_name["AccountService"],
     ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"],
     usage_service_pb2.DESCRIPTOR.services_by_name["UsageService"],
+    budget_service_pb2.DESCRIPTOR.services_by_name["BudgetService"],
 )
 _CODES: Final[Mapping[str, grpc.StatusCode]] = {
     "INVALID_ARGUMENT": grpc.StatusCode.INVALID_ARGUMENT,
@@ -36,6 +39,7 @@ _CODES: Final[Mapping[str, grpc.StatusCode]] = {
     "EXTERNAL_REFERENCE_USED": grpc.StatusCode.ALREADY_EXISTS,
     "ACCOUNT_EXISTS": grpc.StatusCode.ALREADY_EXISTS,
     "USAGE_LINE_REUSED": grpc.StatusCode.ALREADY_EXISTS,
+    "UNIMPLEMENTED": grpc.StatusCode.UNIMPLEMENTED,
     "DATABASE_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
 }
 """All others are FAILED_PRECONDITION."""
@@ -69,6 +73,8 @@ class FakeImprest:
         self.prices: dict[str, UnitPrice] = dict(prices or {})
         """Change them as you like; holds that were priced keep theirs."""
         self._tenant = new_tenant(self.prices)
+        self._desk = BudgetDesk(self._tenant)
+        self._feed = AlertFeed(self._desk, self._catch_up)
         self._replies: dict[tuple[str, str, str], Any] = {}
         self._is_down = False
         self._answers_to_lose = 0
@@ -81,6 +87,8 @@ class FakeImprest:
         self._server = grpc.aio.server()
         for service in _SERVICES:
             handlers = {method.name: self._handler(method.name, method.input_type) for method in service.methods}
+            if "BudgetAlerts" in handlers:
+                handlers["BudgetAlerts"] = grpc.unary_stream_rpc_method_handler(self._stream_alerts)
             generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
             self._server.add_generic_rpc_handlers((generic,))
         self.target = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
@@ -110,11 +118,13 @@ class FakeImprest:
     def advance(self, by: timedelta) -> None:
         """Put its clock forward: holds that become due end."""
         self._ahead += by // timedelta(microseconds=1)
+        self._feed.wake()
 
     @contextmanager
     def outage(self) -> Iterator[None]:
-        """As long as the block runs every request fails with UNAVAILABLE, and nothing happens."""
+        """As long as the block runs every request fails with UNAVAILABLE, streams too, and nothing happens."""
         self._is_down = True
+        self._feed.wake()
         try:
             yield
         finally:
@@ -131,34 +141,34 @@ class FakeImprest:
         return started + self._ahead
 
     def _handler(self, rpc: str, kind: Any) -> grpc.RpcMethodHandler[Any, Any]:
-        modules = (ledger_service_pb2, account_service_pb2, usage_service_pb2)
+        modules = (ledger_service_pb2, account_service_pb2, usage_service_pb2, budget_service_pb2)
         request_type = next(getattr(module, kind.name) for module in modules if hasattr(module, kind.name))
 
         async def answer(raw: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             self.rpcs.append(rpc)
             try:
                 reply: Message = self._answer(rpc, _parsed(request_type, raw))
+                self._feed.wake()
                 if self._answers_to_lose > 0:
                     self._answers_to_lose -= 1
                     raise Denied("DATABASE_UNAVAILABLE", problem="The answer was lost.")
             except Denied as denial:
-                status = _status(denial)
-                details = (("grpc-status-details-bin", status.SerializeToString()),)
-                await context.abort(_code(denial), status.message, details)
+                await _abort(context, denial)
             return reply.SerializeToString()
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
     def _answer(self, rpc: str, request: Any) -> Any:
         """The reply to a request. Raises Denied."""
-        if self._is_down:
-            raise Denied("DATABASE_UNAVAILABLE", problem="The database cannot be reached.")
-        now = self._now()
+        now = self._catch_up()
         if rpc == "BatchExecute":
             return self._batch(request)
+        if self._desk.knows(rpc):
+            return self._desk.answer(rpc, request, now)
         if rpc in LISTS:
-            self._tenant.expire_all(now)
             return LISTS[rpc](self._tenant, request, now)
+        if rpc not in OPERATIONS:
+            raise Denied("UNIMPLEMENTED", problem=f"FakeImprest has no {rpc}.")
         operation = operation_of(rpc, request)
         outcome = self._tenant.apply(operation, now)
         if outcome.denied is not None:
@@ -179,6 +189,24 @@ class FakeImprest:
         self._replies[key] = reply
         return reply
 
+    def _catch_up(self) -> int:
+        """End the holds that are due by now, as the server does; return the time. Raises Denied during an outage."""
+        if self._is_down:
+            raise Denied("DATABASE_UNAVAILABLE", problem="The database cannot be reached.")
+        now = self._now()
+        self._tenant.expire_all(now)
+        return now
+
+    async def _stream_alerts(
+        self, raw: bytes, context: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> AsyncGenerator[bytes, None]:
+        self.rpcs.append("BudgetAlerts")
+        try:
+            async for message in self._feed.messages(_parsed(budget_service_pb2.BudgetAlertsRequest, raw)):
+                yield message.SerializeToString()
+        except Denied as denial:
+            await _abort(context, denial)
+
     def _batch(self, request: ledger_service_pb2.BatchExecuteRequest) -> Message:
         if not 1 <= len(request.operations) <= 1000:
             raise Denied("INVALID_ARGUMENT", field="operations", problem="must be 1 to 1000")
@@ -195,6 +223,12 @@ class FakeImprest:
                 result = {"error": _status(denial)}
             response.results.append(ledger_service_pb2.BatchResult(**result))
         return response
+
+
+async def _abort(context: grpc.aio.ServicerContext[bytes, bytes], denial: Denied) -> NoReturn:
+    status = _status(denial)
+    details = (("grpc-status-details-bin", status.SerializeToString()),)
+    await context.abort(_code(denial), status.message, details)
 
 
 def _micros(instant: datetime) -> int:
@@ -226,6 +260,8 @@ def _code(denial: Denied) -> grpc.StatusCode:
 def _status(denial: Denied) -> Status:
     """A denial as it goes over the wire: the same details that the server sends, in plainer words."""
     values = ", ".join(f"{name} {value}" for name, value in denial.values.items() if name != "replayed")
+    if denial.reason == "UNIMPLEMENTED":
+        return Status(code=_code(denial).value[0], message=denial.values["problem"])
     status = Status(code=_code(denial).value[0], message=values or denial.reason)
     details: list[Message] = [ErrorInfo(reason=denial.reason, domain="imprest", metadata=denial.values)]
     if denial.reason == "INVALID_ARGUMENT":

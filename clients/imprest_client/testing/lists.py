@@ -28,7 +28,7 @@ def list_accounts(tenant: Tenant, request: Any, _now: int) -> Message:
         and request.parent_account_id in ("", account.parent_account_id)
         and state in ("UNSPECIFIED", account.state)
     ]
-    page, token = _page(request, found, lambda account: account.account_id)
+    page, token = page_of(request, found, lambda account: account.account_id)
     return account_service_pb2.ListAccountsResponse(
         accounts=[replies.account(account) for account in page], next_page_token=token
     )
@@ -46,7 +46,7 @@ def list_reservations(tenant: Tenant, request: Any, _now: int) -> Message:
         and state in ("UNSPECIFIED", hold.state)
     ]
     found.sort(key=lambda item: item[0].reservation_id, reverse=True)
-    page, token = _page(request, found, lambda item: item[0].reservation_id)
+    page, token = page_of(request, found, lambda item: item[0].reservation_id)
     return ledger_service_pb2.ListReservationsResponse(
         reservations=[replies.reservation(hold, currency) for hold, currency in page], next_page_token=token
     )
@@ -68,7 +68,7 @@ def list_transactions(tenant: Tenant, request: Any, _now: int) -> Message:
         and (not request.kinds or message.kind in request.kinds)
         and request.reservation_id in ("", message.reservation_id)
     ]
-    page, token = _page(request, found, lambda message: f"{message.seq:012d}")
+    page, token = page_of(request, found, lambda message: f"{message.seq:012d}")
     return account_service_pb2.ListTransactionsResponse(transactions=page, next_page_token=token)
 
 
@@ -110,7 +110,7 @@ LISTS: dict[str, Callable[[Tenant, Any, int], Message]] = {
 }
 
 
-def _page(request: Any, items: Sequence[T], key: Callable[[T], str]) -> tuple[list[T], str]:
+def page_of(request: Any, items: Sequence[T], key: Callable[[T], str]) -> tuple[list[T], str]:
     """The page that a request asks for, and the token of the next one: bound to the request's filters."""
     if request.page_size < 0:
         raise Denied("INVALID_ARGUMENT", field="page_size", problem="must not be negative")

@@ -252,6 +252,13 @@ def reply(rpc: str, tenant: Tenant, outcome: Outcome, as_of: int | None, now: in
         more["refunded_total"] = money(outcome.refunded_total or 0, currency)
     elif rpc not in ("Reserve", "Extend", "Void"):
         more["transaction_id"] = outcome.transaction_id or ""
+    if rpc == "TrueUpCost":
+        written = [t for t in transactions(found) if t.transaction_id == outcome.transaction_id]
+        return usage_service_pb2.TrueUpCostResponse(
+            transaction=written[0] if written else None,
+            balance=more["balance"],
+            difference=more["charge"].provider_cost,
+        )
     if rpc == "Commit":
         more["late"] = outcome.late
     if rpc == "RecordUsage":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from google.type.money_pb2 import Money
 
 from imprest.v1 import account_pb2, reservation_pb2
 from imprest.v1.usage_pb2 import UsageLine, UsageReport
+from imprest.v1.usage_service_pb2 import LineCost
 from imprest_client.testing.ledger.model import Denied, Line, Usage
 from imprest_client.testing.ledger.money import NANOS_PER_UNIT, text_from_nanos
 
@@ -34,6 +35,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "Charge": "charge",
     "RecordUsage": "record_usage",
     "Refund": "refund",
+    "TrueUpCost": "true_up_cost",
     "GetAccount": "get_account",
     "GetBalance": "get_balance",
     "GetReservation": "get_reservation",
@@ -93,7 +95,9 @@ def _add_fields(message: Message, found: dict[str, Any], currencies: list[str]) 
         given = message.HasField(name) if field.has_presence else bool(getattr(message, name))
         if given or name in _REQUIRED:
             value = getattr(message, name)
-            if isinstance(value, UsageReport):
+            if name == "lines":
+                found["line_costs"] = _line_costs(value, currencies)
+            elif isinstance(value, UsageReport):
                 found[_USAGE[name]] = _usage(name, value)
             else:
                 found["used" if name == "used_so_far" else name] = _value(name, value, currencies)
@@ -124,7 +128,7 @@ def _value(name: str, value: Any, currencies: list[str]) -> Any:
     """A field's value as the model takes it."""
     if isinstance(value, Money):
         currencies.append(value.currency_code)
-        return _amount(name, value)
+        return amount_of(name, value)
     if name == "ttl":
         return (value.seconds * 1_000_000 + value.nanos // 1000) / 1_000_000
     if name in ("effective_time", "as_of"):
@@ -137,6 +141,19 @@ def _value(name: str, value: Any, currencies: list[str]) -> Any:
     if name == "labels":
         return dict(value)
     return value
+
+
+def _line_costs(lines: Iterable[LineCost], currencies: list[str]) -> dict[str, str]:
+    costs: dict[str, str] = {}
+    for n, line in enumerate(lines):
+        if not line.line_id or line.line_id in costs:
+            problem = "must differ from those before" if line.line_id else "is required"
+            raise Denied("INVALID_ARGUMENT", field=f"lines[{n}].line_id", problem=problem)
+        if not line.HasField("cost"):
+            problem = "is required (zero is given as an amount of zero)"
+            raise Denied("INVALID_ARGUMENT", field=f"lines[{n}].cost", problem=problem)
+        costs[line.line_id] = _value(f"lines[{n}].cost", line.cost, currencies)
+    return costs
 
 
 def _usage(name: str, report: UsageReport) -> Usage:
@@ -173,7 +190,8 @@ def _line(path: str, line: UsageLine, labels: Mapping[str, str]) -> Line:
     )
 
 
-def _amount(name: str, money: Money) -> str:
+def amount_of(name: str, money: Money) -> str:
+    """An amount as text. Raises Denied(INVALID_ARGUMENT)."""
     if not re.fullmatch("[A-Z]{3}", money.currency_code):
         problem = "must be three upper-case letters (ISO 4217)"
         raise Denied("INVALID_ARGUMENT", field=f"{name}.currency_code", problem=problem)

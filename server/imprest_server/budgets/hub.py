@@ -21,7 +21,14 @@ import structlog
 
 from imprest_server.budgets.model import AlertKind, AlertLevel, StoredAlert
 from imprest_server.budgets.queries import Head
-from imprest_server.core.errors import Draining, ImprestError, InvalidArgument, ResumeTokenTooOld, SlowReader
+from imprest_server.core.errors import (
+    Draining,
+    ImprestError,
+    InvalidArgument,
+    ResumeTokenTooOld,
+    SlowReader,
+    Unavailable,
+)
 from imprest_server.core.ids import AccountId, TenantId
 from imprest_server.core.paging import decode_token, encode_token
 
@@ -136,6 +143,7 @@ class _Reader:
         self.last = last
         self.subscribers: set[_Subscriber] = set()
         self.woken = asyncio.Event()
+        self.failing = False
         self._alerts = alerts
         self._tenant_id = tenant_id
         self._poll_s = poll_s
@@ -143,19 +151,18 @@ class _Reader:
 
     async def run(self) -> None:
         """Read and hand on, until cancelled; without a database it waits for one."""
-        failing = False
         task = asyncio.current_task()
         while True:
             try:
                 more = await self._read()
             except Exception as error:  # whatever it is, the next round may succeed
-                if not failing:
+                if not self.failing:
                     log.error("alerts cannot be read", error=str(error), exc_info=not isinstance(error, ImprestError))
-                failing, more = True, False
+                self.failing, more = True, False
             else:
-                if failing:
+                if self.failing:
                     log.warning("alerts can be read again")
-                failing = False
+                self.failing = False
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError  # `wait_for` may have lost it
             if not more:
@@ -280,6 +287,8 @@ class AlertHub:
                     continue
                 await subscriber.wait(idle_s)
                 if not subscriber.buffer and subscriber.failed is None:
+                    if reader.failing:
+                        raise Unavailable(problem="The alerts cannot be read.")  # others may have written some
                     place = subscriber.seen
                     yield Event(place)
         finally:

@@ -5,7 +5,6 @@ Amounts are `int` nanos of the budget's, or the alert's account's, currency. Eve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -35,7 +34,8 @@ class BudgetBasis(StrEnum):
 class ThresholdAction(StrEnum):
     """What a threshold does besides its alert.
 
-    BLOCK: denies a Reserve, Extend or Charge with which spent and held would exceed it; no commit is ever denied.
+    BLOCK: denies a Reserve, Extend or Charge with which spent and held would exceed it, and any beyond it.
+    No commit is ever denied.
     STOP_CALLS: once reached, denies all of them, and running calls are told to end at their next Extend; until the
     period ends, the budget is changed, or an admin lifts the stop.
     """
@@ -151,16 +151,12 @@ NO_HOLD = Hold(0, 0)
 
 @named_value
 class Spending:
-    """What one operation moved in one account, as budgets see it. Refunds are negative.
+    """What one operation moved, as the budgets that cover it see it. Refunds are negative.
 
     `usage` is the part of `charged` and `cost` that came as usage lines, by meter. `before` and `after` are the hold it
     changed.
     """
 
-    tenant_id: TenantId
-    account_id: AccountId
-    currency_code: str
-    labels: Mapping[str, str]
     charged: int = 0
     cost: int = 0
     usage: tuple[MeterAmount, ...] = ()

@@ -45,19 +45,6 @@ EMERGENCY_STOP = (
 )
 
 
-def applies(budget: Budget, spending: Spending) -> bool:
-    """Whether the budget covers the account and labels of this spending."""
-    scope = budget.scope
-    if spending.tenant_id != budget.tenant_id or spending.currency_code != budget.currency_code:
-        return False
-    if scope.account_id is not None:
-        return scope.account_id == spending.account_id
-    if scope.label is not None:
-        key, value = scope.label
-        return spending.labels.get(key) == value
-    return True
-
-
 def spent_by(budget: Budget, spending: Spending) -> int:
     """By how much the spending moves what the budget has spent."""
     charged, cost = spending.charged, spending.cost
@@ -100,17 +87,13 @@ def rolled(budget: Budget, counter: Counter, now: datetime) -> Counter:
 
 
 def room(budget: Budget, counter: Counter) -> int | None:
-    """How much more may be held or spent before a BLOCK threshold, at least 0; None: without limit. 0 while stopped."""
-    if counter.stopped:
-        return 0
+    """How much more may be held or spent before a BLOCK threshold; None: without limit.
+
+    Below zero when more than that is spent and held already: then there is no room for anything, be it only zero, as
+    for a call whose cost nobody knows before.
+    """
     ceilings = [_ceiling(budget, t) for t in budget.thresholds if t.action is ThresholdAction.BLOCK]
-    return max(0, min(ceilings) - counter.spent - counter.held) if ceilings else None
-
-
-def blocked(budget: Budget, counter: Counter, more: int) -> bool:
-    """Whether a Reserve, Extend or Charge that counts for `more` is denied."""
-    left = room(budget, counter)
-    return counter.stopped or (left is not None and more > left)
+    return min(ceilings) - counter.spent - counter.held if ceilings else None
 
 
 def count(budget: Budget, counter: Counter, spending: Spending, now: datetime) -> tuple[Counter, Sequence[Threshold]]:

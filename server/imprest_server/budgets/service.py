@@ -2,8 +2,8 @@
 
 A budget holds at once and for the running period, so setting one sums what the period has seen. That may take long,
 and the tenant's posting must not wait for it. So the tenant's row is locked only for a moment, which tells an instant
-before which nothing can be written any more; the sum up to it needs no lock. Then the row is locked again, for the few
-transactions since.
+before which nothing can be written any more; the sum up to it needs no lock. When that takes long, so is what came
+meanwhile. Then the row is locked again, for the few transactions since.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ from imprest_server.db.pool import ReadPool
 _ATTEMPTS = 20
 #: How long the sum without a lock may take.
 SUM_MAX_S = 600
+#: A sum that has taken no longer leaves little for the one under the lock; others are followed by one more, so many.
+_LITTLE = timedelta(seconds=5)
+_SUMS = 10
 #: The database's clock may be set back so far without a transaction being missed.
 _CLOCK_MARGIN = timedelta(minutes=1)
 
@@ -188,19 +191,32 @@ class BudgetAdmin:
     # ── sums ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def _sum_before(self, op: SetBudget, budget_id: BudgetId) -> _Sum | None:
-        """What the running period has seen up to a moment ago, summed without a lock; None when nothing changes."""
-        async with store.transaction(self._pool, op.tenant_id) as conn:
-            _, now = await store.lock_tenant(conn, op.tenant_id)
-            found = await store.find_budget(conn, (op.tenant_id, budget_id))
-        budget = _asked(op, budget_id, now)
-        if found is not None and _is(budget, found):
-            return None
-        period, until = period_at(budget.period, budget.time_zone, now), now - _CLOCK_MARGIN
-        if period.start is not None and until <= period.start:
-            return _Sum(period, None, 0)
-        async with store.transaction(self._pool, op.tenant_id) as conn:
-            await store.take_time(conn, SUM_MAX_S)
-            return _Sum(period, until, await store.sum_spent(conn, budget, period, period.start, until))
+        """What the running period has seen up to a moment ago, summed without a lock; None when nothing changes.
+
+        Much is written while a long sum is taken, so what came meanwhile is summed likewise, until it is little.
+        """
+        summed = _Sum(Period(None, None), None, 0)
+        for _ in range(_SUMS):
+            async with store.transaction(self._pool, op.tenant_id) as conn:
+                _, now = await store.lock_tenant(conn, op.tenant_id)
+                found = await store.find_budget(conn, (op.tenant_id, budget_id))
+            budget = _asked(op, budget_id, now)
+            if found is not None and _is(budget, found):
+                return None
+            period, until = period_at(budget.period, budget.time_zone, now), now - _CLOCK_MARGIN
+            if period != summed.period:
+                summed = _Sum(period, None, 0)
+            since = summed.until or period.start
+            if since is not None and until <= since:
+                break
+            async with store.transaction(self._pool, op.tenant_id) as conn:
+                await store.take_time(conn, SUM_MAX_S)
+                spent = await store.sum_spent(conn, budget, period, since, until)
+                took = await store.clock(conn) - now
+            summed = _Sum(period, until, summed.spent + spent)
+            if took <= _LITTLE:
+                break
+        return summed
 
     async def _count(self, conn: Connection, budget: Budget, before: _Sum, now: datetime) -> Counter:
         """The counter that a new revision begins with, under the tenant's lock."""

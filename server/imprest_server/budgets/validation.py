@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 
 from imprest_server.budgets.model import BudgetId, Threshold
 from imprest_server.budgets.operations import AcknowledgeAlert, DeleteBudget, Operation, ResumeCalls, SetBudget
+from imprest_server.core.currencies import currency_problem
 from imprest_server.core.errors import InvalidArgument
 
 #: Ids of budgets that the server makes begin with this.
@@ -23,7 +24,6 @@ MAX_ACTION_LABEL = 63
 
 _KEY = re.compile(r"[ -~]{1,255}")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -64,8 +64,7 @@ def _set_budget(op: SetBudget, meters: Collection[str]) -> None:
         _text(key, "budget.label.key", MAX_LABEL_KEY)
         _text(value, "budget.label.value", MAX_TEXT)
     _meter_prefix(op.scope.meter_prefix, meters)
-    if not _CURRENCY.fullmatch(op.limit.currency_code):
-        problem = "must be three upper-case letters (ISO 4217)" if op.limit.currency_code else "is required"
+    if problem := currency_problem(op.limit.currency_code):
         raise InvalidArgument(field="budget.limit.currency_code", problem=problem)
     if op.limit.nanos <= 0:
         raise InvalidArgument(field="budget.limit", problem="must be above zero")

@@ -6,13 +6,15 @@ Quantities, unit prices and exact amounts are `Decimal`; posted amounts are `int
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from imprest_server.core.values import named_value, value
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@named_value
 class UsageLine:
     """A quantity measured on one meter.
 
@@ -31,7 +33,7 @@ class UsageLine:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class UsageReport:
     """What a call used, or is expected to use. `start_time` ≤ `end_time`; both may be absent."""
 
@@ -41,7 +43,7 @@ class UsageReport:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class RatedLine:
     """A usage line with its price and its cost, as posted or quoted.
 
@@ -62,7 +64,7 @@ class RatedLine:
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MeterAmount:
     """What the usage lines of one meter cost the customer and us, in nanos."""
 

@@ -6,19 +6,19 @@ the engine builds a dozen for each operation. Equality and hash are those of a f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(cls: type[T]) -> type[T]:
     """A class of values; fields are positional or named."""
     return dataclass(slots=True, unsafe_hash=True)(cls)
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def named_value(cls: type[T]) -> type[T]:
     """A class of values whose fields are named."""
     return dataclass(slots=True, unsafe_hash=True, kw_only=True)(cls)

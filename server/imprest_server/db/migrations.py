@@ -31,6 +31,8 @@ from imprest_server.db.roles import app_role_exists, become_app_role, ensure_app
 # The number only has to differ from those of other programs in the same database.
 _LOCK_KEY = 0x696D7072657374  # "imprest"
 _LOCK_SQL = f"SET LOCAL lock_timeout = '2min'; SELECT pg_advisory_xact_lock({_LOCK_KEY})"
+# The role is the whole cluster's: while another database of it is migrated for the first time, this one waits.
+_ROLE_SQL = "SET LOCAL lock_timeout = '2min'"
 # A step that waits for a table makes everybody queue up behind it: rather fail and be tried again.
 _TIMEOUTS_SQL = "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '2min'"
 
@@ -57,7 +59,9 @@ def upgrade(owner_dsn: str) -> None:
             raw = connection.connection.driver_connection
             assert isinstance(raw, psycopg.Connection)
             if _missing(raw):
+                connection.exec_driver_sql(_ROLE_SQL)
                 ensure_app_role(raw)
+                connection.exec_driver_sql(_TIMEOUTS_SQL)
                 config = _config()
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")

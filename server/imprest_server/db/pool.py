@@ -41,11 +41,13 @@ _RECONNECT_S = 1.0
 _IDLE_IN_TRANSACTION_MS = 10_000
 _HAS_TRANSACTION_TIMEOUT = 170_000
 
+# What was checked when the session began (see `safety`) stays so in it, whatever an administrator sets meanwhile.
 _SESSION_SQL = """
 SELECT set_config('TimeZone', 'UTC', false),
        set_config('statement_timeout', %(statement_timeout_ms)s, false),
        set_config('lock_timeout', %(lock_timeout_ms)s, false),
        set_config('idle_in_transaction_session_timeout', %(idle_ms)s, false),
+       set_config('synchronous_commit', current_setting('synchronous_commit'), false),
        set_config('role', %(role)s, false)
 """
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 
-from imprest_server.core.errors import AccountClosed, IdempotencyKeyReused
+from imprest_server.core.errors import AccountClosed, IdempotencyKeyReused, UsageLineReused
 from imprest_server.core.ids import TenantId
 from imprest_server.core.usage import UsageReport
 from imprest_server.ledger.operations import ChargeSubscription, Operation
@@ -50,8 +50,13 @@ class ChargeSubscriptions:
         if due.is_over:
             await self._set_next(due, None)
             return
+        charge = charge_of(self._tenant_id, due)
         try:
-            await self._submit(charge_of(self._tenant_id, due))
+            try:
+                await self._submit(charge)
+            except UsageLineReused:
+                # Kept from when a caller's line of the subscription's name could stand in the month's way.
+                await self._submit(replace(charge, idempotency_key=f"{charge.idempotency_key}:again"))
         except AccountClosed:
             await self._set_next(due, None)  # it will never be open again
             return

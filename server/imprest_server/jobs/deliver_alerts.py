@@ -31,6 +31,7 @@ from imprest_server.budgets.channels.send import TIMEOUT_S
 from imprest_server.budgets.model import StoredAlert
 from imprest_server.budgets.store import Connection
 from imprest_server.core.ids import TenantId, format_alert_id
+from imprest_server.jobs.ending import end
 
 #: How long a claimed delivery is left to its worker: well above the longest try and the time to write its end.
 LEASE = timedelta(seconds=6 * TIMEOUT_S)
@@ -78,9 +79,7 @@ class DeliverAlerts:
         finally:
             if self._tries:
                 await asyncio.wait(self._tries, timeout=GRACE_S)
-            for running in list(self._tries):
-                running.cancel()
-            await asyncio.gather(*self._tries, return_exceptions=True)
+            await end(self._tries)
 
     async def idle(self) -> None:
         """Wait until no try is running."""

@@ -271,7 +271,8 @@ class BookAudit:
             self._expect(seq, "usage lines", "none", "some")
 
     def _check_rerated(self, stored: Transaction, rerated: Usage | None) -> None:
-        """A re-rate charges what its lines cost more; of what they cost less it gives back no more than that."""
+        """A re-rate charges what its lines cost more; of what they cost less it gives back no more than that. A true-up
+        of lines posts just what they cost us more or less."""
         seq = stored.seq
         if stored.kind is TransactionKind.RERATE:
             price = rerated.price if rerated else 0
@@ -281,6 +282,10 @@ class BookAudit:
             if given_back > max(0, -price):
                 expected = f"at most {format_nanos(max(0, -price))}"
                 self._expect(seq, "given back for re-rated usage", expected, format_nanos(given_back))
+        elif rerated is not None and stored.kind is TransactionKind.TRUE_UP:
+            self._expect_amount(seq, "price of lines whose cost was stated", 0, rerated.price)
+            cost = sum(p.amount if p.debit is Code.PROVIDER_COST else -p.amount for p in stored.postings)
+            self._expect_amount(seq, "cost of lines that was stated", cost, rerated.cost)
         elif rerated is not None:
             self._expect(seq, "re-rated lines", "none", "some")
 

@@ -224,6 +224,7 @@ def _cost_adjustment_row(c: CostAdjustment) -> Row:
         uuid(c.adjusting_transaction_id),
         text(c.account_id),
         numeric(c.cost),
+        boolean(c.stated),
     )
 
 
@@ -277,6 +278,7 @@ def _rerated_row(r: ReratedLine) -> Row:
         uuid(r.rated.cost_version),
         text(r.rated.match),
         timestamp(r.create_time),
+        boolean(r.stated),
     )
 
 

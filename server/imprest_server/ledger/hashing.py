@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii as _text
 
 from imprest_server.ledger.model import Transaction
 
@@ -29,25 +30,14 @@ def canonical(transaction: Transaction) -> bytes:
     reservation `null`, labels an array of [key, value] sorted by key.
     """
     t = transaction
-    return _to_json(
-        [
-            CANONICAL_VERSION,
-            t.tenant_id,
-            t.account_id,
-            t.seq,
-            t.transaction_id.hex,
-            t.kind,
-            [[p.debit, p.credit, p.amount] for p in t.postings],
-            t.wallet_after,
-            t.receivable_after,
-            t.reservation_id.hex if t.reservation_id else None,
-            t.call_id,
-            t.reason,
-            t.external_reference,
-            sorted(t.labels.items()),
-            unix_micros(t.effective_time),
-            unix_micros(t.create_time),
-        ]
+    postings = ",".join([f"[{_text(p.debit)},{_text(p.credit)},{p.amount}]" for p in t.postings])
+    reservation = f'"{t.reservation_id.hex}"' if t.reservation_id else "null"
+    labels = _to_json(sorted(t.labels.items())) if t.labels else "[]"
+    return (
+        f'[{CANONICAL_VERSION},{_text(t.tenant_id)},{_text(t.account_id)},{t.seq},"{t.transaction_id.hex}",'
+        f"{_text(t.kind)},[{postings}],{t.wallet_after},{t.receivable_after},{reservation},{_text(t.call_id)},"
+        f"{_text(t.reason)},{_text(t.external_reference)},{labels},{unix_micros(t.effective_time)},"
+        f"{unix_micros(t.create_time)}]"
     ).encode("ascii")
 
 

@@ -294,8 +294,8 @@ class Capture:
     """A transaction that charged for usage, as refunds and true-ups see it.
 
     `charged` is what was paid or is owed by it, less what a late commit or re-rates returned; `refunded` is what
-    Refunds have given back of that. `cost`, true-ups included, and `cost_reversed` are the provider's side of the same.
-    `create_time` and `labels` are the transaction's.
+    Refunds have given back of that. `cost`, true-ups included, and `cost_reversed` are the provider's side of the same;
+    `stated`: a true-up has said what it costs. `create_time` and `labels` are the transaction's.
     """
 
     account_id: AccountId
@@ -309,6 +309,7 @@ class Capture:
     labels: Labels
     cost: int = 0
     cost_reversed: int = 0
+    stated: bool = False
 
     @property
     def refundable(self) -> int:
@@ -339,13 +340,18 @@ class RefundAllocation:
 
 @value
 class CostAdjustment:
-    """By how much, up or down, a later transaction corrected the provider cost of one captured transaction."""
+    """By how much, up or down, a later transaction corrected the provider cost of one captured transaction.
+
+    `stated`: a true-up has said what that costs. When it costs just that the correction is 0, and when nothing was
+    posted for it the adjusting transaction is the captured one itself.
+    """
 
     tenant_id: TenantId
     account_id: AccountId
     captured_transaction_id: TransactionId
     adjusting_transaction_id: TransactionId
     cost: int
+    stated: bool = False
 
 
 @value

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
 from enum import StrEnum
+from json.encoder import encode_basestring_ascii as _text
 from typing import Any, ClassVar, TypedDict
 from uuid import UUID
 
@@ -289,15 +290,17 @@ class Refund(Operation):
 
 @named_value
 class TrueUpCost(Operation):
-    """Correct what providers charge for one transaction, or for a reservation's captures, to `cost` in all.
+    """Correct what providers charge for one transaction, or for a reservation's captures: to `cost` in all, or usage
+    lines of theirs, by their ids, to `line_costs`.
 
-    Exactly one of the two targets is set.
+    Exactly one of the two targets is set, and one of the two corrections.
     """
 
     kind = OperationKind.TRUE_UP_COST
     transaction_id: TransactionId | None = None
     reservation_id: ReservationId | None = None
-    cost: Money
+    cost: Money | None = None
+    line_costs: Mapping[str, Money] | None = None
     reason: str | None = None
 
 
@@ -322,7 +325,10 @@ class Rerate(Operation):
 
 @named_value
 class ChargeSubscription(Operation):
-    """Internal: charge a subscription's lines for one calendar month, however long ago that began."""
+    """Internal: charge a subscription's lines for one calendar month, however long ago that began.
+
+    `call_id` is what the transaction is called, its lines are not found by it.
+    """
 
     kind = OperationKind.CHARGE_SUBSCRIPTION
     account_id: AccountId
@@ -392,12 +398,12 @@ def fingerprint(operation: Operation) -> bytes:
 
     A field given as its default means the same as an absent one.
     """
-    content = {
-        name: _plain(value)
+    content = [
+        f'"{name}":{_plain(value)}'
         for name, default in _content_fields(type(operation))
         if (value := getattr(operation, name)) != default
-    }
-    return hashlib.sha256(_to_json([operation.kind, content]).encode()).digest()
+    ]
+    return hashlib.sha256(f"[{_text(operation.kind)},{{{','.join(content)}}}]".encode()).digest()
 
 
 _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
@@ -408,29 +414,35 @@ _content_names: dict[type[Operation], tuple[tuple[str, Any], ...]] = {}
 
 
 def _content_fields(cls: type[Operation]) -> tuple[tuple[str, Any], ...]:
-    """The names and defaults of the fields that a fingerprint covers; MISSING, for no default, equals nothing."""
+    """The names and defaults of the fields that a fingerprint covers, by name; MISSING, no default, equals nothing."""
     if cls not in _content_names:
         named = ((f.name, f.default) for f in fields(cls))
-        _content_names[cls] = tuple(field for field in named if field[0] not in _NO_CONTENT)
+        _content_names[cls] = tuple(sorted((f for f in named if f[0] not in _NO_CONTENT), key=_name))
     return _content_names[cls]
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it, the same for equal values in every version."""
-    if value is None or isinstance(value, str | int):  # also an enum, a flag, a limit that is taken away
-        return value
+def _name(field: tuple[str, Any]) -> str:
+    return field[0]
+
+
+def _plain(value: Any) -> str:
+    """A value as compact JSON with sorted keys, the same for equal values in every version."""
+    if isinstance(value, str):  # also an enum
+        return _text(value)
     if isinstance(value, Money):
-        return [value.currency_code, value.nanos]
+        return f"[{_text(value.currency_code)},{value.nanos}]"
     if isinstance(value, UUID):
-        return value.hex
+        return f'"{value.hex}"'
+    if value is None or isinstance(value, int):  # a flag, a limit, one that is taken away
+        return _to_json(value)
     if isinstance(value, datetime):
-        return unix_micros(value)
+        return str(unix_micros(value))
     if isinstance(value, timedelta):
-        return value // timedelta(microseconds=1)
+        return str(value // timedelta(microseconds=1))
     if isinstance(value, UsageReport):
-        return _plain_usage(value)
+        return _to_json(_plain_usage(value))
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return "{" + ",".join([f"{_text(key)}:{_plain(value[key])}" for key in sorted(value)]) + "}"
     raise TypeError(f"no plain form for {type(value).__name__}")
 
 

@@ -68,7 +68,7 @@ REFUNDS_LIMIT = 10_000
 USAGE_LIMIT = 200
 
 #: How many columns of used_transactions are the transaction's.
-_USED_WIDTH = 7
+_USED_WIDTH = 8
 
 
 class Queries:
@@ -285,10 +285,19 @@ class Queries:
         found = []
         for _, group in groupby(rows, key=lambda row: row[:2]):
             of_one = list(group)
-            account, seq, transaction_id, reservation_id, call_id, price_time, usage_time = of_one[0][:_USED_WIDTH]
-            lines = tuple(_used_line(row) for row in of_one)
+            account, seq, transaction_id, reservation_id, call_id, price_time, else_time, usage_time = of_one[0][:8]
             found.append(
-                UsedTransaction(account, seq, transaction_id, reservation_id, call_id, price_time, usage_time, lines)
+                UsedTransaction(
+                    account_id=account,
+                    seq=seq,
+                    transaction_id=transaction_id,
+                    reservation_id=reservation_id,
+                    call_id=call_id,
+                    price_time=price_time,
+                    else_time=else_time,
+                    usage_time=usage_time,
+                    lines=tuple(_used_line(row) for row in of_one),
+                )
             )
         return found
 
@@ -359,6 +368,7 @@ def _filtered(list_name: LiteralString, **filters: object) -> LiteralString:
 
 
 def _used_line(row: TupleRow) -> UsedLine:
-    """A row of used_transactions: behind the transaction what the line has counted, then the line's columns."""
-    counts, line = row[_USED_WIDTH] or (), row[_USED_WIDTH + 1 :]
-    return UsedLine(charged_line_of(line), {side: Decimal(before) for _, side, *_, before, _ in counts})
+    """A row of used_transactions: behind the transaction what the line has counted, whether its cost is stated, and the
+    line's columns."""
+    counts, stated, line = row[_USED_WIDTH], row[_USED_WIDTH + 1], row[_USED_WIDTH + 2 :]
+    return UsedLine(charged_line_of(line), {side: Decimal(before) for _, side, *_, before, _ in counts or ()}, stated)

@@ -7,14 +7,14 @@ and that some prices count what an account has used earlier in the calendar mont
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from imprest_server.core.ids import AccountId, ReservationId, TenantId
-from imprest_server.core.usage import RatedLine, UsageReport
+from imprest_server.core.usage import RatedLine, UsageLine, UsageReport
+from imprest_server.core.values import named_value, value
 from imprest_server.ledger.model import Account
 
 
@@ -39,19 +39,21 @@ class Count(NamedTuple):
     quantity: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Basis:
     """By which prices usage is rated: those known at `epoch` (None: known now) and in force at `price_time`.
 
-    What it counts is counted in the account's calendar month of `usage_time`.
+    A line that has none there is rated by those known now and in force at `else_time`, unless that is None. What usage
+    counts is counted in the account's calendar month of `usage_time`.
     """
 
     epoch: int | None
     price_time: datetime
     usage_time: datetime
+    else_time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PricedLine:
     """A usage line with its price and cost, and what it adds to the month's counts."""
 
@@ -59,7 +61,7 @@ class PricedLine:
     counts: tuple[Count, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Priced:
     """Usage with its price: `price` and `cost` are the sums of the lines in nanos, `epoch` is that of the prices."""
 
@@ -95,10 +97,10 @@ class Rating(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LineAmounts:
     """What a posted usage line costs now, in nanos, and by which versions: as posted, or as re-rated for the
-    `number`th time."""
+    `number`th time. `stated`: a true-up has said what it costs us."""
 
     number: int
     price: int
@@ -107,13 +109,25 @@ class LineAmounts:
     exact_cost: Decimal
     price_version: UUID
     cost_version: UUID | None
+    stated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class CostedLine(NamedTuple):
+    """A posted usage line whose cost is to be stated: its call, the transaction that posted it (None: nothing was), and
+    how its price and cost came about."""
+
+    call_id: str
+    seq: int | None
+    line: UsageLine
+    match: str
+
+
+@named_value
 class ReratedLine:
-    """A usage line of the transaction `captured_seq` at another price than `before`. Never changed.
+    """A usage line of the transaction `captured_seq` at another price or cost than `before`. Never changed.
 
-    `seq` is the transaction that posted the difference, None when there was nothing to post.
+    `stated` is as of LineAmounts. `seq` is the transaction that posted the difference, None when there was nothing to
+    post.
     """
 
     tenant_id: TenantId
@@ -124,9 +138,10 @@ class ReratedLine:
     before: LineAmounts
     seq: int | None
     create_time: datetime
+    stated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class RecordedLine:
     """A usage line as it was posted, with what it was priced at. Never changed.
 

@@ -20,15 +20,22 @@ from psycopg import AsyncConnection, AsyncCursor
 
 from imprest_server.core.ids import AccountId, AccountKey, ReservationId, TenantId, TransactionId, uuid7
 from imprest_server.core.money import nanos_of
-from imprest_server.core.usage import MeterAmount
+from imprest_server.core.usage import MeterAmount, UsageLine
 from imprest_server.db.arrays import array, integer, optional_numeric, text, timestamp, uuid
 from imprest_server.db.pool import tenants_setting
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.ledger.columns import rows_to_write
 from imprest_server.ledger.model import CAPTURES, Capture, Reservation, TransactionKind
 from imprest_server.ledger.operations import OperationKind, StoredOperation
-from imprest_server.ledger.rating import CounterKey, LineAmounts
-from imprest_server.ledger.rows import RESERVATION_WIDTH, account_of, book_of, reservation_of, usage_line_of
+from imprest_server.ledger.rating import CostedLine, CounterKey, LineAmounts
+from imprest_server.ledger.rows import (
+    ACCOUNT_WIDTH,
+    RESERVATION_WIDTH,
+    account_of,
+    book_of,
+    reservation_of,
+    usage_line_of,
+)
 from imprest_server.ledger.working_set import (
     Ledger,
     LineKey,
@@ -60,7 +67,8 @@ class Wanted:
     Usage: `lines` and `lines_of` are lines with ids of their own, of calls and of reservations; `counters` and
     `counters_of` are the accounts, named or of reservations, whose months are looked at, with an instant in the month
     (None: now); `counts_of` are the reservations whose own part of that matters. `rerated` are the transactions whose
-    lines are re-rated.
+    lines are re-rated, `costed_lines` and `costed_lines_of` the lines, of transactions and of reservations, whose costs
+    are stated.
     """
 
     tenants: set[TenantId] = field(default_factory=set[TenantId])
@@ -83,6 +91,12 @@ class Wanted:
     counts_of: set[ReservationKey] = field(default_factory=set[ReservationKey])
     rerated: set[tuple[TenantId, AccountId, int, TransactionId]] = field(
         default_factory=set[tuple[TenantId, AccountId, int, TransactionId]]
+    )
+    costed_lines: set[tuple[TenantId, TransactionId, str]] = field(
+        default_factory=set[tuple[TenantId, TransactionId, str]]
+    )
+    costed_lines_of: set[tuple[TenantId, ReservationId, str]] = field(
+        default_factory=set[tuple[TenantId, ReservationId, str]]
     )
 
 
@@ -123,14 +137,12 @@ async def load(
     }
     sent = time.monotonic()
     await run("begin")
-    await run("set_tenants", {"tenants": tenants_setting(sorted(wanted.tenants))})
     if lock_timeout_ms is not None:
         await run("set_lock_timeout", {"milliseconds": str(lock_timeout_ms)})
-    tenants = await run("lock_tenants", {"tenants": array(sorted(map(text, wanted.tenants)))})
+    visible = tenants_setting(sorted(wanted.tenants))
+    tenants = await run("lock_tenants", {"tenants": array(sorted(map(text, wanted.tenants))), "visible": visible})
     locks = await run("lock_books", books)
-    clock = await run("clock")
-    accounts = await run("load_accounts", books)
-    due = await run("load_due_holds", {**books, "due_limit": due_limit})
+    accounts = await run("load_accounts", {**books, "due_limit": due_limit})
     operations = reservations = references = None
     if wanted.operations:
         operations = await run("load_operations", _columns(wanted.operations, "tenants", "kinds", "keys"))
@@ -174,6 +186,16 @@ async def load(
             "load_rerates", {**rerated, "transactions": array(uuid(captured) for *_, captured in wanted.rerated)}
         )
 
+    costed = None
+    if wanted.costed_lines or wanted.costed_lines_of:
+        costed = await run(
+            "load_costed_lines",
+            {
+                **_columns(wanted.costed_lines, "transaction_tenants", "transactions", "transaction_lines"),
+                **_columns(wanted.costed_lines_of, "reservation_tenants", "reservations", "reservation_lines"),
+            },
+        )
+
     locked_rows = await locks.fetchall()
     lock_wait_s = time.monotonic() - sent
     ledger = Ledger(terms)
@@ -183,10 +205,16 @@ async def load(
     # Only what was locked may be looked at: an account that another process creates meanwhile is in the snapshots
     # of the later statements, but not in that of the first. It does not exist yet for this batch.
     locked = ledger.books.keys()
-    for row in await accounts.fetchall():
-        account = account_of(row)
-        if account.key in locked:
-            ledger.accounts[account.key] = account
+    account_rows = await accounts.fetchall()
+    due_holds: list[Reservation] = []
+    for row in account_rows:
+        account_key = (row[0], row[1])
+        if account_key not in locked:
+            continue
+        if account_key not in ledger.accounts:
+            ledger.accounts[account_key] = account_of(row)
+        if row[ACCOUNT_WIDTH] is not None:
+            due_holds.append(_with_estimate(row[ACCOUNT_WIDTH:], row[-2]))
     if operations is not None:
         for tenant, kind, key, fingerprint, denial_reason, payload in await operations.fetchall():
             stored = StoredOperation(fingerprint, denial_reason, payload)
@@ -210,7 +238,6 @@ async def load(
             for month, *key, _before, quantity in counted:
                 counter = CounterKey(tenant, account_id, date.fromisoformat(month), *key)
                 ledger.add_counted(tenant, reservation_id, counter, Decimal(quantity))
-    due_holds = [_with_estimate(row, row[-1]) for row in await due.fetchall() if (row[0], row[2]) in locked]
     for reservation in due_holds:
         ledger.reservations[reservation.tenant_id, reservation.reservation_id] = reservation
     if amounts is not None:
@@ -220,6 +247,9 @@ async def load(
     if rerates is not None:
         for tenant, captured, rerate in await rerates.fetchall():
             ledger.rerates_of[tenant, captured].append(rerate)
+    if costed is not None:
+        for row in await costed.fetchall():
+            _add_costed_line(ledger, row)
     captures = to_refund = None
     by_id = wanted.captures | _captures_of_expiries(ledger, wanted.expiries_of)
     by_id |= {(key[0], rerate) for key, found in ledger.rerates_of.items() for rerate in found}
@@ -248,10 +278,9 @@ async def load(
     if to_refund is not None:
         _add_captures_to_refund(ledger, [row for row in await to_refund.fetchall() if (row[0], row[2]) in locked])
     tenant_rows = await tenants.fetchall()
-    ((now,),) = await clock.fetchall()
     return Loaded(
         ledger=ledger,
-        now=now,
+        now=account_rows[0][-1],
         due=[(reservation, TransactionId(uuid7())) for reservation in due_holds],
         crowded=_crowded(due_holds, due_limit),
         price_epochs={tenant: price_epoch for tenant, price_epoch, _ in tenant_rows},
@@ -322,7 +351,7 @@ def _with_estimate(row: tuple[Any, ...], estimate: list[list[str]] | None) -> Re
 
 def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
     tenant, transaction_id, account_id, seq, reservation_id, call_id, kind, charged, cost, *more = row
-    *later, create_time, labels = more
+    *later, stated, create_time, labels = more
     returned, refunded, cost_returned, cost_reversed, cost_corrected = map(nanos_of, later)
     ledger.transaction_accounts[tenant, transaction_id] = AccountId(account_id)
     if kind in CAPTURES:
@@ -340,8 +369,17 @@ def _add_capture(ledger: Ledger, row: tuple[Any, ...]) -> None:
                 labels=labels,
                 cost=nanos_of(cost) - cost_returned + cost_corrected,
                 cost_reversed=cost_reversed,
+                stated=stated,
             ),
         )
+
+
+def _add_costed_line(ledger: Ledger, row: tuple[Any, ...]) -> None:
+    tenant, target, account_id, call_id, line_id, seq, meter, quantity, match, number, price, cost, *exact = row
+    now_costs = LineAmounts(number, nanos_of(price), nanos_of(cost), *exact)
+    line = UsageLine(line_id=line_id, meter=meter, quantity=quantity)
+    ledger.costed_lines[tenant, target, line_id] = CostedLine(call_id, seq, line, match)
+    ledger.line_amounts[tenant, account_id, call_id, line_id] = now_costs
 
 
 def _add_captures_to_refund(ledger: Ledger, rows: list[tuple[Any, ...]]) -> None:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
+from imprest_server.core.currencies import currency_problem
 from imprest_server.core.errors import InvalidArgument
 from imprest_server.core.money import Money
 from imprest_server.core.usage import UsageReport
@@ -24,6 +25,7 @@ MIN_TTL = timedelta(seconds=1)
 MAX_TTL = timedelta(days=30)
 MAX_TEXT = 255
 MAX_REASON = 1024
+MAX_LINES = 200
 MAX_LABELS = 64
 MAX_LABEL_KEY = 63
 MAX_LABEL_VALUE = 255
@@ -133,7 +135,8 @@ def _check_settings(settings: AccountSettings) -> None:
 def _create_account(op: ops.CreateAccount) -> None:
     if op.account_id is not None:
         check_account_id(op.account_id, "account.account_id")
-    _check_currency(op.currency_code, "account.currency_code")
+    if problem := currency_problem(op.currency_code):
+        raise InvalidArgument(field="account.currency_code", problem=problem)
     if op.parent_account_id is not None:
         check_account_id(op.parent_account_id, "account.parent_account_id")
     _check_settings(op.settings)
@@ -243,7 +246,14 @@ def _check_target(op: ops.Refund | ops.TrueUpCost) -> None:
 
 def _true_up_cost(op: ops.TrueUpCost) -> None:
     _check_target(op)
+    if (op.cost is None) == (not op.line_costs):
+        raise InvalidArgument(field="cost", problem="is required, or lines; not both")
     _not_negative(op.cost, "cost")
+    if op.line_costs is not None and len(op.line_costs) > MAX_LINES:
+        raise InvalidArgument(field="lines", problem=f"must be at most {MAX_LINES}, not {len(op.line_costs)}")
+    for line_id, cost in (op.line_costs or {}).items():
+        check_text(line_id, "lines.line_id")
+        _not_negative(cost, f"lines[{line_id}].cost")
     check_text(op.reason, "reason", MAX_REASON)
 
 

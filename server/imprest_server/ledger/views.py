@@ -50,15 +50,19 @@ class TrialBalance:
 
 @dataclass(frozen=True, slots=True)
 class UsedLine:
-    """A usage line at what it costs now. `positions`: where the month's count of each side stood when it was posted."""
+    """A usage line at what it costs now. `positions`: where the month's count of each side stood when it was posted.
+
+    `cost_stated`: a true-up has said what it costs us, by itself or with its transaction.
+    """
 
     rated: RatedLine
     positions: Mapping[str, Decimal]
+    cost_stated: bool
 
 
 @dataclass(frozen=True, slots=True)
 class UsedTransaction:
-    """A transaction of usage that happened at `usage_time`, at prices of `price_time`."""
+    """A transaction of usage that happened at `usage_time`, at prices of `price_time`, else of `else_time`."""
 
     account_id: AccountId
     seq: int
@@ -66,6 +70,7 @@ class UsedTransaction:
     reservation_id: ReservationId | None
     call_id: str
     price_time: datetime
+    else_time: datetime | None
     usage_time: datetime
     lines: tuple[UsedLine, ...]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from imprest_server.core.errors import NotFound
 from imprest_server.core.ids import (
@@ -33,7 +34,7 @@ from imprest_server.ledger.model import (
     TransactionKind,
 )
 from imprest_server.ledger.operations import OperationKind, StoredOperation
-from imprest_server.ledger.rating import CounterKey, LineAmounts, Rating, RecordedLine, ReratedLine
+from imprest_server.ledger.rating import CostedLine, CounterKey, LineAmounts, Rating, RecordedLine, ReratedLine
 
 ReservationKey = tuple[TenantId, ReservationId]
 TransactionKey = tuple[TenantId, TransactionId]
@@ -107,6 +108,8 @@ class Ledger:
         #: Of transactions that are re-rated: what their lines cost now, and the earlier re-rates, oldest first.
         self.line_amounts: dict[LineKey, LineAmounts] = {}
         self.rerates_of: defaultdict[TransactionKey, list[TransactionId]] = defaultdict(list)
+        #: Of true-ups by line: the lines of a transaction or reservation, by tenant, its id, and theirs.
+        self.costed_lines: dict[tuple[TenantId, UUID, str], CostedLine] = {}
         self.counters: defaultdict[AccountKey, dict[CounterKey, Decimal]] = defaultdict(dict)
         self.counted_by: defaultdict[ReservationKey, dict[CounterKey, Decimal]] = defaultdict(dict)
         self.changes = Changes()
@@ -178,7 +181,8 @@ class Ledger:
         """Record by how much the cost of which captures was corrected."""
         for adjustment in adjustments:
             key = (adjustment.tenant_id, adjustment.captured_transaction_id)
-            self.captures[key] = replace(self.captures[key], cost=self.captures[key].cost + adjustment.cost)
+            old = self.captures[key]
+            self.captures[key] = replace(old, cost=old.cost + adjustment.cost, stated=old.stated or adjustment.stated)
             self.changes.cost_adjustments.append(adjustment)
 
     def put_usage_line(self, line: RecordedLine) -> None:
@@ -205,6 +209,7 @@ class Ledger:
                 rated.exact_cost,
                 rated.price_version,
                 rated.cost_version,
+                line.stated,
             )
             self.changes.rerated_lines.append(line)
 

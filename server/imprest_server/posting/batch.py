@@ -22,7 +22,7 @@ from imprest_server.posting.stats import EngineStats
 @value
 class Postponed:
     """Not decided yet, submit it again: the account has more due holds than one batch expires, or the same batch has
-    made it and its prices are not loaded."""
+    made it and its prices are not loaded, or an operation before it is postponed."""
 
 
 Result = Outcome | ImprestError | Postponed
@@ -63,13 +63,18 @@ async def run_batch(
 def fold(loaded: Loaded, requests: Sequence[Request]) -> list[Result]:
     """Due holds first, then the requests in arrival order, all over one working set and at one instant."""
     expire_due(loaded.ledger, loaded.due, loaded.now)
-    return [_decide(loaded, request) for request in requests]
+    waiting = set(loaded.crowded)
+    return [_decide(loaded, request, waiting) for request in requests]
 
 
-def _decide(loaded: Loaded, request: Request) -> Result:
+def _decide(loaded: Loaded, request: Request, waiting: set[AccountKey]) -> Result:
+    """Decide one; `waiting` are the accounts of all that was postponed, so that nothing overtakes it there."""
     operation = request.operation
-    if loaded.crowded and loaded.crowded & touched(loaded.ledger, operation):
-        return Postponed()
+    if waiting:
+        its_accounts = touched(loaded.ledger, operation)
+        if not waiting.isdisjoint(its_accounts):
+            waiting |= its_accounts
+            return Postponed()
     if isinstance(operation, ops.ExpireDue):
         return Outcome(ops.Reply())
     try:
@@ -77,8 +82,10 @@ def _decide(loaded: Loaded, request: Request) -> Result:
     except ImprestError as denial:
         return denial
     except NotLoadedError:
-        if loaded.ledger.changes.new_accounts.isdisjoint(touched(loaded.ledger, operation)):
+        its_accounts = touched(loaded.ledger, operation)
+        if loaded.ledger.changes.new_accounts.isdisjoint(its_accounts):
             raise
+        waiting |= its_accounts
         return Postponed()
 
 
@@ -136,12 +143,13 @@ def _add_wanted(wanted: Wanted, op: ops.Operation) -> None:
             if op.reservation_id is not None:
                 wanted.reservations.add((tenant, op.reservation_id))
                 wanted.costs_of.add((tenant, op.reservation_id))
+                wanted.costed_lines_of.update((tenant, op.reservation_id, line_id) for line_id in op.line_costs or ())
             if op.transaction_id is not None:
                 wanted.captures.add((tenant, op.transaction_id))
+                wanted.costed_lines.update((tenant, op.transaction_id, line_id) for line_id in op.line_costs or ())
         case ops.ChargeSubscription():
             wanted.accounts.add((tenant, op.account_id))
             wanted.counters.add((tenant, op.account_id, op.usage.start_time))
-            wanted.lines.update((tenant, op.account_id, op.call_id, line.line_id) for line in op.usage.lines)
         case ops.Rerate():
             wanted.accounts.add((tenant, op.account_id))
             wanted.captures.add((tenant, op.transaction_id))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from imprest_server.budgets.cache import BudgetCache
-from imprest_server.core.errors import DeadlineTooShort, Draining, QueueFull
+from imprest_server.core.errors import DeadlineTooShort, Draining, QueueFull, Unavailable
 from imprest_server.core.ids import uuid7
 from imprest_server.ledger.operations import Operation, Request, Transfer, fingerprint
 from imprest_server.ledger.rules import Outcome
@@ -28,6 +28,8 @@ from imprest_server.pricing.cache import PriceCache
 
 #: How long a batch may wait to fill, at most.
 LONGEST_LINGER_S = 0.005
+#: How long `stop` waits for what is queued. The server stops it when callers have had their time.
+STOP_S = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -86,11 +88,22 @@ class Engine:
         self._running = asyncio.create_task(self._run(), name="posting-lane")
 
     async def stop(self) -> None:
-        """Finish what is queued, refuse what comes later, disconnect."""
+        """Finish what is queued, refuse what comes later, disconnect.
+
+        What takes longer than STOP_S, as with a database that hangs, is cut as in a crash: who still waits is answered
+        Unavailable, and a retry with the same key will tell.
+        """
         self._stopping = True
         self._queue.wake()
         if self._running is not None:
-            await self._running
+            try:
+                await asyncio.wait([self._running], timeout=STOP_S)
+            finally:
+                if not self._running.done():
+                    log.warning("what is queued takes too long: it is cut", waiting=len(self._queue))
+                    self._lane.cut()
+                    self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
         await self._lane.close()
 
     async def submit(self, operation: Operation, *, bulk: bool = False, timeout_s: float | None = None) -> Outcome:
@@ -115,14 +128,18 @@ class Engine:
         return await item.future
 
     async def _run(self) -> None:
-        while self._queue or not self._stopping:
-            if not self._queue:
-                await self._queue.holds(1)
-                continue
-            ready = time.monotonic()
-            await self._queue.holds(min(self._linger.target, self._batch_max), self._linger.longest_s)
-            self.stats.linger.observe(time.monotonic() - ready)
-            await self._post_next()
+        try:
+            while self._queue or not self._stopping:
+                if not self._queue:
+                    await self._queue.holds(1)
+                    continue
+                ready = time.monotonic()
+                await self._queue.holds(min(self._linger.target, self._batch_max), self._linger.longest_s)
+                self.stats.linger.observe(time.monotonic() - ready)
+                await self._post_next()
+        finally:
+            for _, item in self._queue.take(len(self._queue)):
+                item.resolve(_cut())
 
     async def _post_next(self) -> None:
         """Take a batch and see it through."""
@@ -145,6 +162,10 @@ class Engine:
         except Exception as bug:  # nobody may wait for ever
             log.error("the lane failed", exc_info=bug)
             results = [bug] * len(batch)
+        except asyncio.CancelledError:
+            for _, item in batch:
+                item.resolve(_cut())
+            raise
         self.stats.batch_size.observe(len(batch))
         self.stats.batch_time.observe(time.monotonic() - now)
         answered = list(zip(batch, results, strict=True))
@@ -154,3 +175,7 @@ class Engine:
         for (stream, item), result in reversed(answered):
             if isinstance(result, Postponed):
                 self._queue.put_back(stream, item)
+
+
+def _cut() -> Unavailable:
+    return Unavailable(problem="The server stops, and the database has not answered.")

@@ -41,10 +41,14 @@ MAX_RETRIES = 5
 #: After how many seconds no further try is begun: callers wait for it.
 RETRY_S = 5.0
 
+#: After how many seconds the parts of a batch that failed are not tried any further: the next batches wait for it.
+SPLIT_S = 15.0
 #: How long the parts of a batch that waited too long for a lock wait for theirs, so that the culprit is found soon.
 SPLIT_LOCK_TIMEOUT_MS = 100
 
 _CONFLICTS = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation)
+#: What batches that hold different books may both insert (docs/LOCKING.md). Whoever violates another key has a bug.
+_SHARED_KEYS = frozenset(["pk_operations", "uq_transactions_external_reference", "pk_accounts"])
 
 log = structlog.get_logger(__name__)
 
@@ -71,10 +75,13 @@ class Lane:
         self._terms = terms
         self._stats = stats
         self._conn: Connection | None = None
+        self._unreplicated = False
 
     async def open(self) -> None:
         """Connect. Raises psycopg.OperationalError when the database cannot be reached."""
         self._conn = await self._connect()
+        self._unreplicated = False
+        self._conn.add_notice_handler(self._notice)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -83,24 +90,43 @@ class Lane:
                 await self._conn.close()
             self._conn = None
 
-    async def post(self, requests: Sequence[Request], lock_timeout_ms: int | None = None) -> list[Posted]:
-        """Post a batch; a result per request, in order, once that is durable. Never raises.
+    def cut(self) -> None:
+        """Let go of a database that does not answer, without a word to it. Whoever posts has to be cancelled then."""
+        if self._conn is not None:
+            self._conn.pgconn.finish()
+
+    async def post(self, requests: Sequence[Request]) -> list[Posted]:
+        """Post a batch; a result per request, in order, once that is durable. Never raises."""
+        try:
+            return list(await self._try(requests, None))
+        except _Failed as failed:
+            return await self._post_parts(requests, failed, None, time.monotonic() + SPLIT_S)
+
+    async def _post_parts(
+        self, requests: Sequence[Request], failed: _Failed, lock_timeout_ms: int | None, end: float
+    ) -> list[Posted]:
+        """Post both halves of a batch that failed, until `end`. What is not tried any more, has failed like the whole.
 
         `lock_timeout_ms`: how long to wait for locks, when not as long as the connection does.
         """
-        try:
-            return list(await self._try(requests, lock_timeout_ms))
-        except _Failed as failed:
-            if failed.splittable and len(requests) > 1:
-                self._stats.splits += 1
-                middle = len(requests) // 2
-                if failed.locked_out:
-                    lock_timeout_ms = SPLIT_LOCK_TIMEOUT_MS
-                return [
-                    *await self.post(requests[:middle], lock_timeout_ms),
-                    *await self.post(requests[middle:], lock_timeout_ms),
-                ]
+        if not failed.splittable or len(requests) == 1 or time.monotonic() >= end:
             return [failed.error] * len(requests)
+        self._stats.splits += 1
+        middle = len(requests) // 2
+        if failed.locked_out:
+            lock_timeout_ms = SPLIT_LOCK_TIMEOUT_MS
+        results: list[Posted] = []
+        for part in (requests[:middle], requests[middle:]):
+            if any(isinstance(result, Postponed) for result in results):  # which nothing may overtake
+                results += [Postponed()] * len(part)
+            elif time.monotonic() >= end:
+                results += [failed.error] * len(part)
+            else:
+                try:
+                    results += await self._try(part, lock_timeout_ms)
+                except _Failed as again:
+                    results += await self._post_parts(part, again, lock_timeout_ms, end)
+        return results
 
     async def _try(self, requests: Sequence[Request], lock_timeout_ms: int | None) -> Sequence[Posted]:
         failed = _Failed(Conflict(), splittable=True)
@@ -127,9 +153,13 @@ class Lane:
                         self._stats,
                         lock_timeout_ms=lock_timeout_ms,
                     )
+                if self._unreplicated:
+                    raise psycopg.OperationalError("the commit may not have been replicated")
                 posted = True
                 return results
             except _CONFLICTS as conflict:
+                if isinstance(conflict, pg.UniqueViolation) and conflict.diag.constraint_name not in _SHARED_KEYS:
+                    raise _Failed(conflict, splittable=True) from conflict
                 failed = _Failed(Conflict(), splittable=True)
                 log.info("batch met a conflict", attempt=attempt, size=len(requests), sqlstate=conflict.sqlstate)
             except pg.LockNotAvailable as locked:
@@ -153,6 +183,12 @@ class Lane:
                     # statements are prepared. The server rolls back what is left behind.
                     await self.close()
         raise failed
+
+    def _notice(self, notice: psycopg.errors.Diagnostic) -> None:
+        """Listen for a COMMIT that somebody has cancelled while it waited for the standby: Postgres says that it has
+        succeeded, and warns that a failover may lose it. The same batch again, with its keys, waits for both."""
+        if notice.source_function == "SyncRepWaitForLSN":
+            self._unreplicated = True
 
 
 @contextlib.contextmanager

@@ -259,12 +259,7 @@ def _hold(reservation: Reservation | None) -> Hold:
 
 
 def _spending(movement: Movement) -> Spending:
-    account = movement.account
     return Spending(
-        tenant_id=account.tenant_id,
-        account_id=account.account_id,
-        currency_code=account.currency_code,
-        labels=movement.labels,
         charged=movement.charged,
         cost=movement.cost,
         usage=tuple(movement.usage),
@@ -277,6 +272,6 @@ def _exceeded(budget: Budget, left: int, required: int) -> BudgetExceeded:
     return BudgetExceeded(
         budget_id=budget.budget_id,
         currency_code=budget.currency_code,
-        remaining=format_nanos(left),
+        remaining=format_nanos(max(0, left)),
         required=format_nanos(required),
     )

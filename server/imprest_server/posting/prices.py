@@ -52,9 +52,11 @@ class Prices:
             tenant_id = account.tenant_id
             catalog = await self._cache.catalog(conn, tenant_id, epochs[tenant_id])
             epoch = epochs[tenant_id] if basis.epoch is None else basis.epoch
-            chosen[account.key, basis.epoch, basis.price_time] = catalog.chains(
-                _payer(account), epoch, basis.price_time
-            )
+            payer = _payer(account)
+            chains = catalog.chains(payer, epoch, basis.price_time)
+            if basis.else_time is not None:
+                chains = chains.or_else(catalog.chains(payer, epochs[tenant_id], basis.else_time))
+            chosen[account.key, basis.epoch, basis.price_time] = chains
         distinct = {chains: key[0][0] for key, chains in chosen.items()}
         versions = [(tenant, version_id) for chains, tenant in distinct.items() for version_id in chains.version_ids]
         tables = await self._cache.tables(conn, versions)

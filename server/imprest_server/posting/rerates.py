@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from imprest_server.core.errors import ImprestError, NotFound, StoredDenial
 from imprest_server.core.ids import AccountId, TransactionId, format_price_version_id
@@ -21,7 +22,7 @@ from imprest_server.ledger.model import ChargeBreakdown
 from imprest_server.ledger.operations import Operation, Rerate
 from imprest_server.ledger.queries import Queries
 from imprest_server.ledger.rules import Outcome
-from imprest_server.ledger.views import UsedTransaction
+from imprest_server.ledger.views import UsedLine, UsedTransaction
 from imprest_server.pricing import store
 from imprest_server.pricing.cache import PriceCache
 from imprest_server.pricing.model import BookSide, PriceBook, PriceVersion
@@ -151,6 +152,8 @@ class Rerates:
 
     async def _rerated(self, conn: Connection, chosen: _Chosen, payer: Payer, used: UsedTransaction) -> Rerated:
         chains = chosen.catalog.chains(payer, chosen.epoch, used.price_time)
+        if used.else_time is not None:
+            chains = chains.or_else(chosen.catalog.chains(payer, chosen.epoch, used.else_time))
         side = None
         stays = tuple(line.rated for line in used.lines)
         if chosen.link is not None:
@@ -164,11 +167,12 @@ class Rerates:
             chains = Chains(only, chains.cost) if side is BookSide.SALE else Chains(chains.sale, only)
         tables = await self._cache.tables(conn, [(payer.tenant_id, version_id) for version_id in chains.version_ids])
         tariff, skipped, lines = Tariff(chains, tables), "", stays
+        if side is BookSide.COST and all(line.cost_stated for line in used.lines):
+            problem = "a true-up has stated what it costs"
+            return Rerated(used=used, currency_code=payer.currency_code, lines=stays, skipped=problem)
         try:
             lines = tuple(
-                rerate(line.rated, line.positions, tariff, payer, used.usage_time, side)
-                if chosen.concerns(line.rated)
-                else line.rated
+                _line(line, tariff, payer, used.usage_time, side) if chosen.concerns(line.rated) else line.rated
                 for line in used.lines
             )
         except NoPositionError:
@@ -207,6 +211,15 @@ class Rerates:
             charge=outcome.reply.charge,
             transaction_id=outcome.reply.transaction_id,
         )
+
+
+def _line(line: UsedLine, tariff: Tariff, payer: Payer, at: datetime, side: BookSide | None) -> RatedLine:
+    """The line by other prices; a cost that was stated stays."""
+    rated = rerate(line.rated, line.positions, tariff, payer, at, side)
+    if not line.cost_stated:
+        return rated
+    now = line.rated
+    return replace(rated, cost=now.cost, exact_cost=now.exact_cost, cost_version=now.cost_version)
 
 
 def _place(key: str) -> tuple[str, int]:

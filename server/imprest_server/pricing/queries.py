@@ -15,8 +15,16 @@ from imprest_server.core.paging import Scope, cut_page, decode_token, page_limit
 from imprest_server.db.pool import ReadPool
 from imprest_server.db.sqlfile import load_sql
 from imprest_server.pricing.meters import METERS, Meter
-from imprest_server.pricing.model import BookSide, Price, PriceBook, PriceBookId, PriceVersion, PriceVersionId
-from imprest_server.pricing.rows import book_of, price_of, version_of
+from imprest_server.pricing.model import (
+    Assignment,
+    BookSide,
+    Price,
+    PriceBook,
+    PriceBookId,
+    PriceVersion,
+    PriceVersionId,
+)
+from imprest_server.pricing.rows import assignment_of, book_of, price_of, version_of
 from imprest_server.pricing.store import transaction
 
 SQL = load_sql("imprest_server.pricing", "sql/queries.sql")
@@ -25,6 +33,7 @@ SQL = load_sql("imprest_server.pricing", "sql/queries.sql")
 _THING_BYTES = 4096
 _TIER_BYTES = 160
 _NO_NUMBER_BEFORE = 2**31 - 1
+_NO_EPOCH_BEFORE = 2**63 - 1
 
 
 class PriceQueries:
@@ -94,6 +103,29 @@ class PriceQueries:
         """The book's version in force at an instant (None: now), of all that is published."""
         rows = await self._rows(tenant_id, SQL["version_in_force"], {"book": price_book_id, "at": at})
         return version_of(rows[0]) if rows else None
+
+    async def list_assignments(
+        self,
+        tenant_id: TenantId,
+        *,
+        account_id: AccountId | None = None,
+        tenant_default: bool = False,
+        price_book_id: PriceBookId | None = None,
+        at: datetime | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> tuple[list[Assignment], str]:
+        """Assignments in force at an instant (None: now) and later ones, newest first: of an account, of the tenant,
+        or of both and all accounts."""
+        limit = page_limit(page_size)
+        asked = None if at is None else at.isoformat()
+        scope = ("list_price_assignments", tenant_id, account_id, str(tenant_default), price_book_id, asked)
+        before = decode_token(page_token, scope, int)
+        text = _filtered("list_assignments", assignments_of_account=account_id, assignments_of_tenant=tenant_default)
+        parameters = {"account": account_id, "book": price_book_id, "at": at, "before": before or _NO_EPOCH_BEFORE}
+        rows = await self._rows(tenant_id, text, {**parameters, "limit": limit + 1})
+        found = [assignment_of(row) for row in rows]
+        return cut_page(found, limit, scope, lambda assignment: str(assignment.epoch), lambda _: _THING_BYTES)
 
     async def list_prices(
         self,

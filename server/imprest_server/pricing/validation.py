@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
+from imprest_server.core.currencies import currency_problem
 from imprest_server.core.errors import InvalidArgument
 from imprest_server.pricing.model import PriceBookId
 from imprest_server.pricing.operations import (
@@ -37,7 +38,6 @@ SUBSCRIPTION_PREFIX = "sub_"
 
 _KEY = re.compile(r"[ -~]{1,255}")
 _BOOK_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 def validate(op: Operation) -> None:
@@ -118,9 +118,8 @@ def check_book_id(price_book_id: str, field: str = "price_book_id") -> PriceBook
 
 
 def check_currency(currency_code: str, field: str = "currency_code") -> None:
-    """A currency's code of the right shape."""
-    if not _CURRENCY.fullmatch(currency_code):
-        problem = "must be three upper-case letters (ISO 4217)" if currency_code else "is required"
+    """A currency that there is."""
+    if problem := currency_problem(currency_code):
         raise InvalidArgument(field=field, problem=problem)
 
 

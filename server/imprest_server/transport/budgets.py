@@ -24,6 +24,7 @@ from imprest_server.budgets.model import (
 from imprest_server.budgets.rules import EMERGENCY_STOP, WARN
 from imprest_server.core.errors import InvalidArgument
 from imprest_server.core.ids import ReservationId, format_alert_id, format_reservation_id, parse_alert_id
+from imprest_server.core.money import MAX_NANOS
 from imprest_server.core.periods import Period, PeriodKind
 from imprest_server.transport.convert import EnumMap, parse_account_id, parse_decimal, to_decimal, to_money, to_time
 
@@ -150,6 +151,11 @@ def _to_threshold(threshold: Threshold) -> budget_pb2.BudgetThreshold:
     )
 
 
+def _sum(currency_code: str, nanos: int) -> MoneyMessage:
+    """A sum over many accounts, at most what google.type.Money can carry: nobody is kept from reading the others."""
+    return to_money(currency_code, max(-MAX_NANOS, min(nanos, MAX_NANOS)))
+
+
 def to_status(status: BudgetStatus) -> budget_pb2.BudgetStatus:
     """How a budget stands."""
     budget, counter = status.budget, status.counter
@@ -157,9 +163,9 @@ def to_status(status: BudgetStatus) -> budget_pb2.BudgetStatus:
     percent = Decimal(counter.spent * 10_000 // budget.limit).scaleb(-2)
     return budget_pb2.BudgetStatus(
         budget=to_budget(budget),
-        spent=to_money(currency_code, counter.spent),
-        held=to_money(currency_code, counter.held),
-        remaining=to_money(currency_code, status.remaining),
+        spent=_sum(currency_code, counter.spent),
+        held=_sum(currency_code, counter.held),
+        remaining=_sum(currency_code, status.remaining),
         percent=to_decimal(percent),
         exhaustion_time=None if status.exhaustion_time is None else to_time(status.exhaustion_time),
         period_start=None if period.start is None else to_time(period.start),
@@ -187,8 +193,8 @@ def to_alert(stored: StoredAlert) -> budget_pb2.Alert:
         budget_id=alert.budget_id or "",
         budget_revision=alert.revision or 0,
         threshold=None if alert.threshold is None else _to_threshold(alert.threshold),
-        spent=amount(alert.spent),
-        held=amount(alert.held),
+        spent=None if alert.spent is None else _sum(alert.currency_code, alert.spent),
+        held=None if alert.held is None else _sum(alert.currency_code, alert.held),
         limit=amount(alert.limit),
         balance=amount(alert.available),
         amount=amount(alert.amount),

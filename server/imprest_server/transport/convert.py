@@ -65,11 +65,11 @@ def parse_amount(request: Message, field: str, path: str = "") -> Money | None:
     return parse_money(getattr(request, field), path + field) if request.HasField(field) else None
 
 
-def required_amount(request: Message, field: str = "amount") -> Money:
-    """The request's amount in `field`; an absent one is not a zero one."""
-    amount = parse_amount(request, field)
+def required_amount(request: Message, field: str = "amount", path: str = "") -> Money:
+    """The amount in `field`, as `parse_amount`; an absent one is not a zero one."""
+    amount = parse_amount(request, field, path)
     if amount is None:
-        raise InvalidArgument(field=field, problem="is required (zero is given as an amount of zero)")
+        raise InvalidArgument(field=path + field, problem="is required (zero is given as an amount of zero)")
     return amount
 
 

@@ -212,6 +212,24 @@ class PricingService(PricingServiceServicer):
         )
         return pb.AssignPriceBookResponse(assignment=to_assignment(written.value), replayed=written.replayed)
 
+    async def ListPriceAssignments(
+        self, request: pb.ListPriceAssignmentsRequest, context: Context
+    ) -> pb.ListPriceAssignmentsResponse:
+        """List who is priced by which book."""
+        target = request.WhichOneof("target")
+        assignments, next_page_token = await self._queries.list_assignments(
+            TENANT,
+            account_id=parse_account_id(request.account_id) if target == "account_id" else None,
+            tenant_default=target == "tenant_default" and request.tenant_default,
+            price_book_id=check_book_id(request.price_book_id) if request.price_book_id else None,
+            at=parse_time(request, "at"),
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return pb.ListPriceAssignmentsResponse(
+            assignments=[to_assignment(assignment) for assignment in assignments], next_page_token=next_page_token
+        )
+
     async def SetOverride(self, request: pb.SetOverrideRequest, context: Context) -> pb.SetOverrideResponse:
         """Publish prices of one account."""
         written = await self._admin.set_override(

@@ -9,6 +9,8 @@ from grpc.aio import ServicerContext
 
 from imprest.v1 import usage_service_pb2 as pb
 from imprest.v1.usage_service_pb2_grpc import UsageServiceServicer
+from imprest_server.core.errors import InvalidArgument
+from imprest_server.core.money import Money
 from imprest_server.ledger import operations as ops
 from imprest_server.transport.convert import (
     parse_account_id,
@@ -65,7 +67,8 @@ class UsageService(UsageServiceServicer):
                 idempotency_key=request.idempotency_key,
                 transaction_id=parse_transaction(request.transaction_id) if target == "transaction_id" else None,
                 reservation_id=parse_reservation(request.reservation_id) if target == "reservation_id" else None,
-                cost=required_amount(request, "cost"),
+                cost=parse_amount(request, "cost"),
+                line_costs=_line_costs(request) or None,
                 reason=request.reason or None,
             )
         )
@@ -76,3 +79,15 @@ class UsageService(UsageServiceServicer):
             difference=to_money(balance.currency_code, charge_of(outcome.reply).provider_cost),
             replayed=outcome.replayed,
         )
+
+
+def _line_costs(request: pb.TrueUpCostRequest) -> dict[str, Money]:
+    """What lines cost, by their ids. Raises InvalidArgument."""
+    costs: dict[str, Money] = {}
+    for n, line in enumerate(request.lines):
+        path = f"lines[{n}]."
+        if not line.line_id or line.line_id in costs:
+            problem = "must differ from those before" if line.line_id else "is required"
+            raise InvalidArgument(field=f"{path}line_id", problem=problem)
+        costs[line.line_id] = required_amount(line, "cost", path)
+    return costs

@@ -10,14 +10,16 @@ import typer
 
 from imprest_client.ctl.command import command
 from imprest_client.ctl.groups.refund import is_reservation_id
+from imprest_client.ctl.groups.subscriptions import find
 from imprest_client.ctl.output import Format, as_object
-from imprest_client.ctl.price_rows import CHARGED_LINE, ChargedLine
+from imprest_client.ctl.price_rows import CHARGED_LINE, ChargedLine, unknown_costs
 from imprest_client.ctl.rows import ALLOCATION, POSTING, RESERVATION, TRANSACTION, posting_lines
 from imprest_client.ctl.session import Session
 from imprest_client.ctl.stories import Event, story_of_hold, story_of_transaction
 from imprest_client.ctl.stories.hold import charged_by
 from imprest_client.ctl.values import rfc3339
 from imprest_client.model import Reservation, Transaction, TransactionKind
+from imprest_client.pricing_model import Subscription
 
 app = typer.Typer()
 
@@ -47,7 +49,7 @@ def explain(
         transactions, currency_code = [found.transaction], found.transaction.currency_code
         lines = [ChargedLine(found.transaction, rated) for rated in found.lines]
         title = f"Transaction {target} of account {found.transaction.account_id}: {found.transaction.kind}"
-        story = story_of_transaction(found, session.out.zone)
+        story = story_of_transaction(found, session.out.zone, _subscription(session, found.transaction))
         content = {
             "transaction": as_object(TRANSACTION, found.transaction),
             "refunded_by": [as_object(ALLOCATION, (part, currency_code)) for part in found.refunded_by],
@@ -62,6 +64,8 @@ def explain(
     session.out.say("")
     if lines and session.out.form is Format.TABLE:
         session.out.many(CHARGED_LINE, lines, limit=0)
+        if unknown := unknown_costs(line.rated for line in lines):
+            session.out.say(unknown)
         session.out.say("")
     postings = [posting for transaction in transactions for posting in posting_lines(transaction)]
     session.out.many(POSTING, postings, limit=0, nothing="it has posted nothing")
@@ -73,6 +77,13 @@ def _lines(session: Session, transaction: Transaction) -> list[ChargedLine]:
         return []
     found = session.client.get_transaction_refunds(transaction.transaction_id)
     return [ChargedLine(transaction, rated) for rated in found.lines]
+
+
+def _subscription(session: Session, transaction: Transaction) -> Subscription | None:
+    """The subscription of which a transaction has charged a month."""
+    if transaction.kind is not TransactionKind.USAGE or not transaction.call_id.startswith("sub_"):
+        return None
+    return find(session, transaction.call_id, transaction.account_id)
 
 
 def _hold(session: Session, reservation_id: str) -> tuple[Reservation, Sequence[Transaction]]:

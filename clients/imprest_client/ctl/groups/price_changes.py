@@ -39,6 +39,10 @@ class _Content(TypedDict, total=False):
 From = Annotated[
     str, typer.Option("--effective", help="From when on: now, tomorrow, a date or a time, in --zone.", metavar="TIME")
 ]
+Past = Annotated[
+    bool,
+    typer.Option("--past", help="Publish also what only holds in the past, for what is re-rated or recorded late."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 Replace = Annotated[
     bool, typer.Option("--replace", help="The book then has exactly these prices. Default: they are added to it.")
@@ -79,6 +83,7 @@ def publish_(
     ],
     effective: From = "now",
     replace: Replace = False,
+    past: Past = False,
     dry_run: DryRun = False,
     limit: Limit = None,
     key: Key = None,
@@ -86,7 +91,7 @@ def publish_(
 ) -> None:
     """Publish prices of your own, after showing what changes."""
     at = effective_time(session, effective)
-    _import(session, book, {"csv": _text(file)}, at, replace, dry_run, limit, key, yes)
+    _import(session, book, {"csv": _text(file)}, at, replace, past, dry_run, limit, key, yes)
 
 
 @command(app, "import")
@@ -101,6 +106,7 @@ def import_(
     ] = False,
     effective: From = "now",
     replace: Replace = False,
+    past: Past = False,
     dry_run: DryRun = False,
     limit: Limit = None,
     key: Key = None,
@@ -131,7 +137,7 @@ def import_(
         # sends it.
         raw = content["csv"] if "csv" in content else content["litellm_json"]
         key = content_key(book, at.isoformat(), str(replace), raw)
-    _import(session, book, content, at, replace, dry_run, limit, key, yes)
+    _import(session, book, content, at, replace, past, dry_run, limit, key, yes)
 
 
 @command(app, "override")
@@ -152,6 +158,7 @@ def override(
     end: Annotated[bool, typer.Option("--end", help="End all overrides of this side.")] = False,
     currency: Annotated[str, typer.Option(help="Of COST prices. Default: the account's.", metavar="CODE")] = "",
     effective: From = "now",
+    past: Past = False,
     dry_run: DryRun = False,
     limit: Limit = None,
     key: Key = None,
@@ -194,7 +201,9 @@ def override(
             validate_only=validate_only,
             idempotency_key=chosen_key,
         ),
+        lambda: _override_book(session, account, chosen, currency.upper()),
         at=at,
+        past=past,
         key=key,
         limit=limit,
         dry_run=dry_run,
@@ -279,6 +288,7 @@ def _import(
     content: _Content,
     at: datetime | None,
     replace: bool,
+    past: bool,
     dry_run: bool,
     limit: int | None,
     key: str | None,
@@ -296,12 +306,21 @@ def _import(
             validate_only=validate_only,
             idempotency_key=chosen,
         ),
+        lambda: book,
         at=at,
+        past=past,
         key=key,
         limit=limit,
         dry_run=dry_run,
         yes=yes,
     )
+
+
+def _override_book(session: Session, account: str, side: BookSide, currency: str) -> str | None:
+    """The book of an account's overrides of one side and currency (empty: the account's); None when there is none."""
+    code = currency or session.client.get_account(account).currency_code
+    books = session.pricing.list_price_books(side=side, currency_code=code, account_id=account)
+    return next((book.price_book_id for book in books), None)
 
 
 def _who(account: str, default: bool) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +11,7 @@ from imprest_client.ctl.command import AccountId, Limit, command
 from imprest_client.ctl.failures import UsageError
 from imprest_client.ctl.output import Format
 from imprest_client.ctl.price_rows import (
+    ASSIGNMENT,
     BOOK,
     BOOK_STATE,
     DIFFERENCE,
@@ -23,7 +25,7 @@ from imprest_client.ctl.price_rows import (
 from imprest_client.ctl.session import Session
 from imprest_client.ctl.usage import line_of
 from imprest_client.ctl.values import money, parse_choice, parse_instant, plain
-from imprest_client.pricing_model import BookSide, Price, PriceDifference, PriceVersion
+from imprest_client.pricing_model import BookSide, Price, PriceAssignment, PriceDifference, PriceVersion
 
 app = typer.Typer(name="prices", help="Prices: what is charged and what it costs, in books and their versions.")
 
@@ -91,7 +93,7 @@ def list_(
         raise UsageError("--version and --at both name a version: give one of them")
     prices = session.pricing.list_prices(
         book,
-        version_id=_numbered(session, book, version).version_id if version else None,
+        version_id=numbered(session, book, version).version_id if version else None,
         at=parse_instant(at, session.settings.zone, session.now()) if at else None,
         meter=meter,
         provider=provider,
@@ -131,6 +133,35 @@ def diff(
     session.out.many(DIFFERENCE, found, limit=limit, nothing="the same prices")
 
 
+@command(app, "assignments")
+def assignments(
+    session: Session,
+    account: Annotated[
+        str,
+        typer.Option(help="All that may price this account: its own, its parent's, the default.", metavar="ACCOUNT"),
+    ] = "",
+    book: Annotated[str, typer.Option(help="Only those to this book.", metavar="BOOK")] = "",
+    at: At = "",
+    limit: Limit = None,
+) -> None:
+    """List who is priced by which book: now, and from later times on.
+
+    With --account in the order in which they count; its overrides and plans go before them (`prices books --account`,
+    `subscriptions list --account`).
+    """
+    moment = parse_instant(at, session.settings.zone, session.now()) if at else None
+
+    def listed(**of: Any) -> Iterator[PriceAssignment]:
+        return session.pricing.list_price_assignments(price_book_id=book, at=moment, page_size=1000, **of)
+
+    found = listed()
+    if account:
+        chain = [account, session.client.get_account(account).parent_account_id]
+        own = [one for account_id in filter(None, chain) for one in listed(account_id=account_id)]
+        found = iter([*own, *listed(tenant_default=True)])
+    session.out.many(ASSIGNMENT, found, limit=limit, nothing="no assignments")
+
+
 @command(app, "explain")
 def explain(
     session: Session,
@@ -152,14 +183,19 @@ def explain(
         return
     rated, code = quote.lines[0], quote.currency_code
     session.out.say(f"{plain(line.quantity)} on {meter} for {account}: {money(rated.price, code)}")
-    session.out.say(f"cost {money(rated.cost, code)}, margin {money(rated.price - rated.cost, code)}")
-    session.out.say(f"exactly {plain(rated.exact_price)}, cost {plain(rated.exact_cost)}")
+    if rated.cost is None or rated.margin is None or rated.exact_cost is None:
+        session.out.say("cost unknown, and so is the margin: no COST book has a price for it")
+        session.out.say(f"exactly {plain(rated.exact_price)}")
+    else:
+        session.out.say(f"cost {money(rated.cost, code)}, margin {money(rated.margin, code)}")
+        session.out.say(f"exactly {plain(rated.exact_price)}, cost {plain(rated.exact_cost)}")
     session.out.say("")
     for part in rated.match.split("; "):
         session.out.say(part)
 
 
-def _numbered(session: Session, book: str, number: int) -> PriceVersion:
+def numbered(session: Session, book: str, number: int) -> PriceVersion:
+    """A version of a book by its number. Raises UsageError when there is none."""
     for version in session.pricing.list_price_versions(book, page_size=1000):
         if version.number == number:
             return version
@@ -170,6 +206,6 @@ def _prices(session: Session, book: str, number: int) -> dict[tuple[str, str, st
     """The prices of a version by their key; of version 0, before the first, none."""
     if not number:
         return {}
-    version = _numbered(session, book, number)
+    version = numbered(session, book, number)
     prices = session.pricing.list_prices(book, version_id=version.version_id, page_size=1000)
     return {price.key: price for price in prices}

@@ -9,7 +9,7 @@ import typer
 from imprest_client.ctl.command import command
 from imprest_client.ctl.failures import UsageError
 from imprest_client.ctl.output import Format, as_object
-from imprest_client.ctl.price_rows import QUOTE, QUOTE_LINE, quote_lines
+from imprest_client.ctl.price_rows import QUOTE, QUOTE_LINE, quote_lines, unknown_costs
 from imprest_client.ctl.session import Session
 from imprest_client.ctl.usage import parse_line
 from imprest_client.ctl.values import parse_instant
@@ -45,3 +45,5 @@ def quote(
     if session.out.form is Format.TABLE:
         session.out.say("")
         session.out.one(QUOTE, answer)
+        if unknown := unknown_costs(answer.lines):
+            session.out.say(f"\n{unknown}")

@@ -31,11 +31,8 @@ def refund(
     yes: Yes = False,
 ) -> None:
     """Give posted money back: of one transaction, or of all captures of a reservation, newest first."""
+    account_id, code = account_and_currency(session, target)
     is_reservation = is_reservation_id(target)
-    if is_reservation:
-        account_id, code = _of_reservation(session, target)
-    else:
-        account_id, code = _of_transaction(session, target)
     given = parse_amount(amount) if amount else None
     currency = given.currency_code or code if given else code
     what = money(given.value, currency) if given else "all that is left"
@@ -61,11 +58,10 @@ def is_reservation_id(text: str) -> bool:
     return text.startswith("rsv_")
 
 
-def _of_reservation(session: Session, reservation_id: str) -> tuple[str, str]:
-    reservation = session.client.get_reservation(reservation_id)
-    return reservation.account_id, reservation.currency_code
-
-
-def _of_transaction(session: Session, transaction_id: str) -> tuple[str, str]:
-    transaction = session.client.get_transaction(transaction_id)
+def account_and_currency(session: Session, target: str) -> tuple[str, str]:
+    """Of a reservation or a transaction, by its id: the account and its currency. Raises UsageError."""
+    if is_reservation_id(target):
+        reservation = session.client.get_reservation(target)
+        return reservation.account_id, reservation.currency_code
+    transaction = session.client.get_transaction(target)
     return transaction.account_id, transaction.currency_code

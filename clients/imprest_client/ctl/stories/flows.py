@@ -141,3 +141,25 @@ def aside_words(flows: Flows, words: Words) -> str:
 def reason_words(reason: str) -> str:
     """The reason in a sentence that begins with a space."""
     return f" Reason: {reason}." if reason else ""
+
+
+def rerate_words(transaction: Transaction, words: Words) -> str:
+    """What other prices have changed."""
+    flows = flows_of(transaction)
+    text = "Other prices were applied to its usage."
+    if flows.usage:
+        text += f" {words(flows.usage)} more was charged: {late_words(flows, words)}."
+    if flows.given_back:
+        text += f" {words(flows.given_back)} was given back: {given_back_words(flows, words)}."
+    return text + _cost_words(flows, words)
+
+
+def true_up_words(transaction: Transaction, words: Words) -> str:
+    """What was corrected of a provider's cost."""
+    flows = flows_of(transaction)
+    return f"The provider's cost was corrected.{_cost_words(flows, words)}"
+
+
+def _cost_words(flows: Flows, words: Words) -> str:
+    text = f" It costs {words(flows.cost)} more." if flows.cost else ""
+    return text + (f" It costs {words(flows.cost_reversed)} less." if flows.cost_reversed else "")

@@ -20,6 +20,8 @@ from imprest_client.ctl.stories.flows import (
     late_words,
     paid_words,
     reason_words,
+    rerate_words,
+    true_up_words,
 )
 from imprest_client.ctl.values import labels_text, money, when
 from imprest_client.model import OnExpiry, Reservation, ReservationState, Transaction, TransactionKind
@@ -41,7 +43,7 @@ def story_of_hold(reservation: Reservation, transactions: Sequence[Transaction],
 
 def charged_by(transactions: Sequence[Transaction]) -> Decimal:
     """What a hold's transactions have charged by themselves: its `captured`, when none of them is missing."""
-    flows = [(t.kind, flows_of(t)) for t in transactions]
+    flows = [(t.kind, flows_of(t)) for t in transactions if t.kind is not TransactionKind.RERATE]
     returned = sum((f.given_back for kind, f in flows if kind is TransactionKind.LATE_COMMIT), ZERO)
     return sum((f.charged for _, f in flows), ZERO) - returned
 
@@ -74,6 +76,12 @@ class _Hold:
             yield self._late_commit()
         for transaction in self._of(TransactionKind.REFUND):
             yield self._refund(transaction)
+        for transaction in self._of(TransactionKind.RERATE):
+            text = rerate_words(transaction, self._money) + reason_words(transaction.reason)
+            yield Event(transaction.create_time, text)
+        for transaction in self._of(TransactionKind.TRUE_UP):
+            text = true_up_words(transaction, self._money) + reason_words(transaction.reason)
+            yield Event(transaction.create_time, text)
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -149,11 +157,17 @@ class _Hold:
     def _sum(self) -> Event:
         hold = self.reservation
         refunded = sum((flows_of(t).given_back for t in self._of(TransactionKind.REFUND)), ZERO)
+        rerates = [flows_of(t) for t in self._of(TransactionKind.RERATE)]
+        rerated = sum((flows.charged - flows.given_back for flows in rerates), ZERO)
         text = f"{self._money(hold.captured)} was charged" if hold.captured else "nothing was charged"
         if hold.absorbed:
             text += f", {self._money(hold.absorbed)} absorbed as a loss"
+        if rerated:
+            text += f", {self._money(abs(rerated))} {'more' if rerated > 0 else 'less'} by other prices"
         if refunded:
-            text += f", {self._money(refunded)} refunded: {self._money(hold.captured - refunded)} remains"
+            text += f", {self._money(refunded)} refunded"
+        if rerated or refunded:
+            text += f": {self._money(hold.captured + rerated - refunded)} remains"
         if hold.state is ReservationState.ACTIVE:
             fate = (
                 "what is reported as used is charged" if hold.on_expiry is OnExpiry.CAPTURE_USED else "it is released"

@@ -16,20 +16,30 @@ from imprest_client.ctl.stories.flows import (
     moved,
     paid_words,
     reason_words,
+    rerate_words,
     split_words,
+    true_up_words,
     wallet_change,
 )
 from imprest_client.ctl.values import labels_text, money, when
 from imprest_client.model import LedgerAccountCode as Code
 from imprest_client.model import Transaction, TransactionKind, TransactionRefunds
+from imprest_client.pricing_model import Subscription
 
 
-def story_of_transaction(found: TransactionRefunds, zone: ZoneInfo) -> list[Event]:
-    """What a transaction did and what has become of it; only the first event has a time."""
+def story_of_transaction(
+    found: TransactionRefunds, zone: ZoneInfo, subscription: Subscription | None = None
+) -> list[Event]:
+    """What a transaction did and what has become of it; only the first event has a time.
+
+    `subscription` is the one that its usage is a month of, if it is.
+    """
     transaction = found.transaction
+    deed = _deed(transaction) if subscription is None else _month(found, subscription, zone)
+    belongings = _belongings(transaction, zone, subscription)
     return [
-        Event(transaction.create_time, _deed(transaction)),
-        *(Event(None, text) for text in (*_belongings(transaction, zone), *_refunds(found), _place(transaction))),
+        Event(transaction.create_time, deed),
+        *(Event(None, text) for text in (*belongings, *_refunds(found), _place(transaction))),
     ]
 
 
@@ -37,6 +47,17 @@ def _deed(transaction: Transaction) -> str:
     """What it did."""
     text = _DEEDS.get(transaction.kind, _other)(transaction)
     return text + reason_words(transaction.reason)
+
+
+def _month(found: TransactionRefunds, subscription: Subscription, zone: ZoneInfo) -> str:
+    """That a month of a subscription was charged; its lines are numbered within the month, as in `2026-11.1`."""
+    t = found.transaction
+    flows, words = flows_of(t), _words(t)
+    line_id = found.lines[0].line.line_id if found.lines else ""
+    month, _, _ = line_id.partition(".")
+    of = f"plan {subscription.plan_id}" if subscription.plan_id else "a subscription without a plan"
+    text = f"The month {month or f'{t.effective_time.astimezone(zone):%Y-%m}'} of {of} was charged"
+    return f"{text}: {words(flows.usage)}, {late_words(flows, words)}.{aside_words(flows, words)}"
 
 
 # ── by kind ──────────────────────────────────────────────────────────────────────────────────────────
@@ -143,6 +164,14 @@ def _close(t: Transaction) -> str:
     return f"The account was closed, and {_words(t)(moved(t, Code.WALLET, Code.BREAKAGE))} of credit was given up."
 
 
+def _true_up(t: Transaction) -> str:
+    return true_up_words(t, _words(t))
+
+
+def _rerate(t: Transaction) -> str:
+    return rerate_words(t, _words(t))
+
+
 def _other(t: Transaction) -> str:
     return f"An operation that this imprestctl does not know ({t.kind}) wrote the postings below."
 
@@ -164,15 +193,20 @@ _DEEDS = {
     TransactionKind.TRANSFER_IN: _transfer_in,
     TransactionKind.UPDATE_ACCOUNT: _update_account,
     TransactionKind.CLOSE: _close,
+    TransactionKind.TRUE_UP: _true_up,
+    TransactionKind.RERATE: _rerate,
 }
 
 
 # ── around it ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _belongings(t: Transaction, zone: ZoneInfo) -> Iterator[str]:
+def _belongings(t: Transaction, zone: ZoneInfo, subscription: Subscription | None) -> Iterator[str]:
     """What it belongs to."""
-    if t.reservation_id:
+    if subscription is not None:
+        lasts = f", which ends at {when(subscription.end_time, zone)}" if subscription.end_time else ""
+        yield f"It belongs to subscription {subscription.subscription_id}{lasts}."
+    elif t.reservation_id:
         call = f" for call {t.call_id}" if t.call_id else ""
         yield f"It belongs to hold {t.reservation_id}{call}."
     elif t.call_id:

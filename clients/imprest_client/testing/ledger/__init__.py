@@ -5,7 +5,7 @@ random programs must come out equal. It shares no code with the server, so that 
 two. `READINGS.md` lists where the design left a choice, and the choice made here.
 """
 
-from imprest_client.testing.ledger import accounts, funds, holds, refunds
+from imprest_client.testing.ledger import accounts, costs, funds, holds, refunds
 from imprest_client.testing.ledger.model import Outcome, Request
 from imprest_client.testing.ledger.tenant import Rule, Tenant
 from imprest_client.testing.ledger.usage import Prices, UnitPrice
@@ -32,6 +32,7 @@ RULES: dict[str, Rule] = {
     "record_usage": holds.record_usage,
     "get_reservation": holds.get_reservation,
     "refund": refunds.refund,
+    "true_up_cost": costs.true_up_cost,
 }
 """Every operation of this release, by the name it has in scenario tables."""
 

@@ -11,6 +11,7 @@ from imprest_client.testing.ledger.model import (
     Denied,
     Details,
     Expiry,
+    Parts,
     Posting,
     Reservation,
     Transaction,
@@ -34,8 +35,7 @@ def write(
     details: Details = NO_DETAILS,
     charged: int = 0,
     cost: int = 0,
-    metered: int = 0,
-    metered_cost: int = 0,
+    parts: Parts = (),
 ) -> str | None:
     """Applies the postings, settles, and appends one transaction; returns its id.
 
@@ -66,8 +66,7 @@ def write(
         details=details,
         charged=charged,
         cost=cost,
-        metered=metered,
-        metered_cost=metered_cost,
+        parts=parts,
     )
     account.transactions.append(transaction)
     return transaction.transaction_id
@@ -125,13 +124,13 @@ def charge_postings(charge: Charge) -> list[Posting]:
     ]
 
 
-def expire_due(account: Account, now: int, after_each: Callable[[Charge], None]) -> None:
+def expire_due(account: Account, now: int, after_each: Callable[[Reservation, Charge], None]) -> None:
     """Ends every hold that is due, oldest expiry first, each with its own transaction and settlement."""
     due = [hold for hold in account.holds.values() if hold.state == "ACTIVE" and now >= hold.expire_time]
     for hold in sorted(due, key=lambda hold: (hold.expire_time, hold.reservation_id)):
         _expire(account, hold, now)
         assert hold.expiry is not None
-        after_each(hold.expiry.charge)
+        after_each(hold, hold.expiry.charge)
 
 
 def _expire(account: Account, hold: Reservation, now: int) -> None:

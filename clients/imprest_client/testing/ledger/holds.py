@@ -9,6 +9,7 @@ from imprest_client.testing.ledger.accounts import (
     refuse_unaffordable,
 )
 from imprest_client.testing.ledger.book import capture, charge_postings, overrun, write
+from imprest_client.testing.ledger.budgets import meters_of
 from imprest_client.testing.ledger.late import late_commit
 from imprest_client.testing.ledger.model import (
     DAY,
@@ -25,7 +26,7 @@ from imprest_client.testing.ledger.model import (
     time_text,
 )
 from imprest_client.testing.ledger.tenant import Tenant, check_currency
-from imprest_client.testing.ledger.usage import affordable_s, total
+from imprest_client.testing.ledger.usage import affordable_s, parts_of, sum_of
 from imprest_client.testing.ledger.validation import DEFAULT_TTL_S, amount_of, ttl_of, usage_of
 
 LATE_WINDOW = 7 * DAY
@@ -49,7 +50,7 @@ def reserve(tenant: Tenant, request: Request, now: int) -> Outcome:
             open_reservations=str(account.open_count),
             max_concurrent_calls=str(account.max_concurrent_calls),
         )
-    amount, cost = tenant.whole(request, "amount", None, is_estimate=True)
+    amount, parts = tenant.whole(request, "amount", None, is_estimate=True)
     estimate = usage_of(request, "amount")
     least = amount_of(request, "min_amount")
     if least is not None:
@@ -64,7 +65,7 @@ def reserve(tenant: Tenant, request: Request, now: int) -> Outcome:
         on_expiry=request.get("on_expiry", "CAPTURE_USED"),
         call_id=request.get("call_id", ""),
         labels=request.get("labels", {}),
-        estimate=None if estimate is None else (amount, cost),
+        estimate=None if estimate is None else parts,
         prices=None if estimate is None else dict(tenant.prices),
     )
     granted = _most(tenant, account, hold, amount if least is None else least, now)
@@ -82,7 +83,7 @@ def _most(tenant: Tenant, account: Account, hold: Reservation, least: int, now: 
     def refuse(amount: int) -> None:
         tried = replace(hold, amount=amount)
         more = {budget.budget_id: budget.of_hold(tried) for budget in tenant.budgets.budgets}
-        tenant.budgets.refuse(tenant, account, hold.labels, more, metered=hold.estimate is not None, now=now)
+        tenant.budgets.refuse(tenant, account, hold.labels, more, meters=meters_of(hold.estimate), now=now)
 
     refuse(least)
     low, high = least, hold.amount
@@ -114,16 +115,16 @@ def extend(tenant: Tenant, request: Request, now: int) -> Outcome:
     account, hold = tenant.reservation(request["reservation_id"])
     check_currency(request, account)
     _refuse_ended(hold)
-    wanted, cost = tenant.whole(request, "new_total", hold, is_estimate=True)
+    wanted, parts = tenant.whole(request, "new_total", hold, is_estimate=True)
     estimate = usage_of(request, "new_total")
-    used, used_cost = tenant.whole(request, "used", hold, is_estimate=False)
+    used, used_parts = tenant.whole(request, "used", hold, is_estimate=False)
     hold.used = max(hold.used, used)
-    hold.used_cost = max(hold.used_cost, used_cost)
+    hold.used_cost = max(hold.used_cost, sum_of(used_parts)[1])
     if "ttl" in request:
         hold.expire_time = max(hold.expire_time, now + ttl_of(request, DEFAULT_TTL_S))
     reason = None
     if wanted > hold.amount:
-        longer = replace(hold, amount=wanted, estimate=hold.estimate if estimate is None else (wanted, cost))
+        longer = replace(hold, amount=wanted, estimate=hold.estimate if estimate is None else parts)
         reason = _why_not_more(tenant, account, hold, longer, now)
         if reason is None:
             hold.amount, hold.estimate = longer.amount, longer.estimate
@@ -144,10 +145,9 @@ def _why_stopped(tenant: Tenant, account: Account, hold: Reservation, now: int) 
 def _why_not_more(tenant: Tenant, account: Account, hold: Reservation, longer: Reservation, now: int) -> str | None:
     budgets = tenant.budgets
     more = {budget.budget_id: budget.of_hold(longer) - budget.of_hold(hold) for budget in budgets.budgets}
-    metered = longer.estimate is not None
     try:
         _refuse_new_call(account)
-        budgets.refuse(tenant, account, hold.labels, more, metered=metered, now=now)
+        budgets.refuse(tenant, account, hold.labels, more, meters=meters_of(longer.estimate), now=now)
     except Denied as denial:
         return denial.reason
     return "INSUFFICIENT_FUNDS" if longer.remaining - hold.remaining > account.spendable else None
@@ -159,7 +159,9 @@ def commit(tenant: Tenant, request: Request, now: int) -> Outcome:
     check_currency(request, account)
     if hold.state == "EXPIRED" and now <= hold.expire_time + LATE_WINDOW:
         amount, cost, lines = tenant.capture(account, hold.call_id or hold.reservation_id, request, hold)
-        charge, transaction_id = late_commit(tenant, account, hold, amount, cost, now, hold.details(request))
+        charge, transaction_id = late_commit(
+            tenant, account, hold, amount, cost, now, hold.details(request), parts_of(lines)
+        )
         lines = tenant.itemise(transaction_id, lines)
         return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=True, lines=lines)
     _refuse_ended(hold)
@@ -178,8 +180,7 @@ def commit(tenant: Tenant, request: Request, now: int) -> Outcome:
         hold.details(request),
         charge.charged,
         charge.provider_cost,
-        metered=total(lines),
-        metered_cost=charge.provider_cost,
+        parts=parts_of(lines),
     )
     lines = tenant.itemise(transaction_id, lines)
     return replace(_answer(account, hold, charge), transaction_id=transaction_id, late=False, lines=lines)
@@ -203,9 +204,9 @@ def charge(tenant: Tenant, request: Request, now: int) -> Outcome:
     check_currency(request, account)
     _refuse_new_call(account)
     amount, cost, lines = tenant.capture(account, request.get("call_id", ""), request)
-    more = {budget.budget_id: budget.part(amount, cost or 0, total(lines)) for budget in tenant.budgets.budgets}
-    fresh = not all(line.duplicate for line in lines)
-    tenant.budgets.refuse(tenant, account, request.get("labels", {}), more, metered=fresh, now=now)
+    more = {budget.budget_id: budget.part(amount, cost or 0, parts_of(lines)) for budget in tenant.budgets.budgets}
+    fresh = [rated.line.meter for rated in lines if not rated.duplicate]
+    tenant.budgets.refuse(tenant, account, request.get("labels", {}), more, meters=fresh, now=now)
     refuse_unaffordable(account, account.spendable, amount)
     split = Charge(from_available=amount, provider_cost=cost or 0)
     return _write_charge(tenant, account, "CHARGE", split, lines, request, now)
@@ -238,8 +239,7 @@ def _write_charge(
         Details.of(request),
         split.charged,
         split.provider_cost,
-        metered=total(lines),
-        metered_cost=split.provider_cost,
+        parts=parts_of(lines),
     )
     return Outcome(
         account_id=account.account_id,

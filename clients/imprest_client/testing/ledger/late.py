@@ -12,7 +12,7 @@ surplus goes back (never more than refunds have left of the expiry's charge).
 from dataclasses import dataclass, replace
 
 from imprest_client.testing.ledger.book import overrun_rejected, write
-from imprest_client.testing.ledger.model import Account, Charge, Details, Expiry, Posting, Reservation
+from imprest_client.testing.ledger.model import Account, Charge, Details, Expiry, Parts, Posting, Reservation
 from imprest_client.testing.ledger.tenant import Tenant
 
 
@@ -50,7 +50,14 @@ def _decide(account: Account, expiry: Expiry, amount: int) -> _Decision:
 
 
 def late_commit(
-    tenant: Tenant, account: Account, hold: Reservation, amount: int, cost: int | None, now: int, details: Details
+    tenant: Tenant,
+    account: Account,
+    hold: Reservation,
+    amount: int,
+    cost: int | None,
+    now: int,
+    details: Details,
+    parts: Parts,
 ) -> tuple[Charge, str | None]:
     """Commits an expired hold; returns the difference to what the expiry did, and the transaction if any.
 
@@ -73,7 +80,8 @@ def late_commit(
         tenant.returned[expiry.transaction_id] = tenant.returned.get(expiry.transaction_id, 0) + surplus
     repaid = min(surplus, account.receivable)
     loss = decision.absorbed - before.absorbed
-    more_cost = 0 if cost is None else cost - before.provider_cost
+    stated = expiry.transaction_id in tenant.stated
+    more_cost = 0 if cost is None or stated else cost - before.provider_cost
     if more_cost < 0 and expiry.transaction_id is not None:
         # What refunds have reversed of the expiry's cost is gone already.
         left = before.provider_cost - tenant.cost_reversed.get(expiry.transaction_id, 0)
@@ -103,11 +111,12 @@ def late_commit(
         details,
         collected,
         max(0, more_cost),
-        metered=amount if cost is not None else 0,
-        metered_cost=cost or 0,
+        parts=parts,
     )
     if transaction_id is None and cost is not None:
-        _belongs_to_expiry(account, hold, amount, cost)
+        _belongs_to_expiry(account, hold, parts)
+    if stated and cost is not None and transaction_id is not None:
+        tenant.stated.add(transaction_id)
     if surplus or more_cost < 0:
         assert expiry.transaction_id is not None and transaction_id is not None
         tenant.allocations.append((expiry.transaction_id, transaction_id, surplus, max(0, -more_cost)))
@@ -120,8 +129,8 @@ def late_commit(
     return charge, transaction_id
 
 
-def _belongs_to_expiry(account: Account, hold: Reservation, metered: int, metered_cost: int) -> None:
+def _belongs_to_expiry(account: Account, hold: Reservation, parts: Parts) -> None:
     """Nothing is left to post: the units are what the expiry has charged for, if it has posted anything."""
     for number, transaction in enumerate(account.transactions):
         if transaction.kind == "EXPIRE" and transaction.reservation_id == hold.reservation_id:
-            account.transactions[number] = replace(transaction, metered=metered, metered_cost=metered_cost)
+            account.transactions[number] = replace(transaction, parts=parts)

@@ -27,6 +27,10 @@ DAY = 86_400 * SECOND
 """Microseconds in a day."""
 
 
+Parts = tuple[tuple[str, int, int], ...]
+"""What came as units: meter, price and cost of each line."""
+
+
 def new_id(prefix: str) -> str:
     """An id of the server's shape; ids sort in the order in which they were made."""
     return f"{prefix}_{next(_numbers):032x}"
@@ -123,7 +127,8 @@ class Posting:
 
 @dataclass(frozen=True)
 class Transaction:
-    """Postings written together, with what a later refund has to know (`charged`, `cost`), and what came as units."""
+    """Postings written together, with what a later refund has to know (`charged`, `cost`), and what came as units
+    (`parts`)."""
 
     transaction_id: str
     account_id: str
@@ -137,8 +142,7 @@ class Transaction:
     details: Details
     charged: int = 0
     cost: int = 0
-    metered: int = 0
-    metered_cost: int = 0
+    parts: Parts = ()
 
     @property
     def reservation_id(self) -> str:
@@ -196,8 +200,8 @@ class Reservation:
     prices: Mapping[str, Any] | None = None
     """The unit prices it was reserved at, if it was priced."""
     last_extend: "Decision | None" = None
-    estimate: tuple[int, int] | None = None
-    """Price and cost of what it was reserved for, when that was given in units."""
+    estimate: Parts | None = None
+    """What it was reserved for, when that was given in units."""
 
     @property
     def consumed(self) -> int:
@@ -231,6 +235,10 @@ class Account:
     max_overrun: int | None = None
     max_concurrent_calls: int | None = None
     low_balance_threshold: int | None = None
+    low_below: int | None = None
+    is_low: bool = False
+    low_time: int | None = None
+    """Whether somebody was told that its credit is below so much, and when."""
     customer_id: str = ""
     display_name: str = ""
     parent_account_id: str = ""

@@ -51,8 +51,7 @@ def _reverse_cost(tenant: Tenant, transaction: Transaction) -> int:
     """Reverses as much of the cost as is due by all that has been refunded of the charge; returns how much."""
     name = transaction.transaction_id
     charged = transaction.charged - tenant.returned.get(name, 0)
-    cost = transaction.cost - tenant.cost_returned.get(name, 0)
-    due = quotient(cost * tenant.refunded[name], charged)
+    due = quotient(tenant.cost_of(transaction) * tenant.refunded[name], charged)
     reversed_before = tenant.cost_reversed.get(name, 0)
     tenant.cost_reversed[name] = max(due, reversed_before)
     return tenant.cost_reversed[name] - reversed_before

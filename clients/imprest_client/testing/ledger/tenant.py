@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
+from imprest_client.testing.ledger.alerts import expired, happened, owed
 from imprest_client.testing.ledger.book import expire_due
-from imprest_client.testing.ledger.budgets import Budgets, debts, happened, owed
+from imprest_client.testing.ledger.budgets import Budgets
 from imprest_client.testing.ledger.model import (
     Account,
     Charge,
@@ -17,6 +18,7 @@ from imprest_client.testing.ledger.model import (
     Denied,
     Line,
     Outcome,
+    Parts,
     Rated,
     Request,
     Reservation,
@@ -24,7 +26,7 @@ from imprest_client.testing.ledger.model import (
     Usage,
 )
 from imprest_client.testing.ledger.money import MONEY_MAX_NANOS, MONEY_MIN_NANOS
-from imprest_client.testing.ledger.usage import Prices, named, rate, total, total_cost
+from imprest_client.testing.ledger.usage import Prices, named, parts_of, rate, total, total_cost
 from imprest_client.testing.ledger.validation import (
     AMOUNT_FIELDS,
     READS,
@@ -80,6 +82,14 @@ class Tenant:
         """What Refunds took back of the cost, by the transaction that had posted it."""
         self.cost_returned: dict[str, int] = {}
         """What late commits took back of the cost, by the expiry's transaction."""
+        self.cost_added: dict[str, int] = {}
+        """By how much true-ups have raised the cost of a transaction."""
+        self.cost_taken: dict[str, int] = {}
+        """By how much they have lowered it."""
+        self.stated: set[str] = set()
+        """The transactions whose cost a true-up has stated."""
+        self.line_costs: dict[tuple[str, str], int] = {}
+        """What a true-up has said that a line costs, by its transaction and its id."""
         self.lines: dict[tuple[str, str, str], Line] = {}
         """The usage lines with an id, by account, call and id."""
         self.lines_of: dict[str, tuple[Rated, ...]] = {}
@@ -110,16 +120,13 @@ class Tenant:
 
     def expire_all(self, now: int) -> None:
         """Ends all due holds, so that what follows sees every book as it is at `now`."""
-        before = owed(self)
+        before = owed(self.accounts.values())
 
-        def note(charge: Charge) -> None:
+        def note(hold: Reservation, charge: Charge) -> None:
             nonlocal before
-            told = debts(before, self)
-            told += [f"RESERVATION_EXPIRED {charge.charged}"] if charge.charged else []
-            beyond = charge.charged + charge.absorbed - charge.from_hold
-            told += [f"OVERRUN {beyond}"] if beyond else []
+            told = expired(before, self.accounts[hold.account_id], hold, charge, now)
             self.budgets.note(self, now, told)
-            before = owed(self)
+            before = owed(self.accounts.values())
 
         for account in self.accounts.values():
             expire_due(account, now, note)
@@ -129,8 +136,9 @@ class Tenant:
         known = set(self.accounts)
         before = {key: self.accounts[key].copy() for key in touched}
         memory = set(self.references), dict(self.refunded), dict(self.returned), list(self.allocations)
-        owed_before = owed(self)
+        owed_before = owed(self.accounts.values())
         costs = dict(self.cost_reversed), dict(self.cost_returned), dict(self.lines)
+        stated = dict(self.cost_added), dict(self.cost_taken), set(self.stated), dict(self.line_costs)
         try:
             validate_times(request, now)
             outcome = self._rules[request["op"]](self, request, now)
@@ -139,9 +147,12 @@ class Tenant:
             self.accounts = {key: before.get(key, account) for key, account in self.accounts.items() if key in known}
             self.references, self.refunded, self.returned, self.allocations = memory
             self.cost_reversed, self.cost_returned, self.lines = costs
+            self.cost_added, self.cost_taken, self.stated, self.line_costs = stated
             return Outcome(denied=denial.reason, values=denial.values)
         if request["op"] not in READS:
-            self.budgets.note(self, now, happened(request["op"], owed_before, self, outcome))
+            changed = [self.accounts[account_id] for account_id in sorted(touched)]
+            told = happened(request["op"], owed_before, changed, outcome, now)
+            self.budgets.note(self, now, told)
         if outcome.reservation is not None:
             return replace(outcome, reservation=replace(outcome.reservation))
         return outcome
@@ -223,17 +234,27 @@ class Tenant:
         given_back = self.refunded.get(transaction.transaction_id, 0) + self.returned.get(transaction.transaction_id, 0)
         return transaction.charged - given_back
 
-    def whole(self, request: Request, name: str, hold: Reservation | None, *, is_estimate: bool) -> tuple[int, int]:
-        """Price and cost of what a whole call uses: the named amount, without a cost, or the usage in its place."""
+    def cost_of(self, transaction: Transaction) -> int:
+        """What a transaction costs, true-ups and late commits included, before refunds reverse any of it."""
+        name = transaction.transaction_id
+        corrected = self.cost_added.get(name, 0) - self.cost_taken.get(name, 0)
+        return transaction.cost - self.cost_returned.get(name, 0) + corrected
+
+    def net_cost(self, transaction: Transaction) -> int:
+        """What a transaction costs after all."""
+        return self.cost_of(transaction) - self.cost_reversed.get(transaction.transaction_id, 0)
+
+    def whole(self, request: Request, name: str, hold: Reservation | None, *, is_estimate: bool) -> tuple[int, Parts]:
+        """What a whole call uses: the named amount, or the price of the usage in its place, and its parts."""
         usage = usage_of(request, name)
         if usage is None:
-            return amount_of(request, name) or 0, 0
+            return amount_of(request, name) or 0, ()
         lines = rate(usage, self.prices_of(hold), is_estimate=is_estimate)
-        return total(lines), total_cost(lines)
+        return total(lines), parts_of(lines)
 
     def prices_of(self, hold: Reservation | None) -> Prices:
-        """Those that the hold was priced by, else those of now."""
-        return self.prices if hold is None or hold.prices is None else hold.prices
+        """Those that the hold was priced by, and of now for what these do not know; else those of now."""
+        return self.prices if hold is None or hold.prices is None else {**self.prices, **hold.prices}
 
     def capture(
         self, account: Account, call: str, request: Request, hold: Reservation | None = None
@@ -282,7 +303,7 @@ def check_currency(request: Request, *accounts: Account) -> None:
     """Raises Denied(CURRENCY_MISMATCH) if the request has an amount in another currency than an account's."""
     first, *others = accounts
     currencies = [account.currency for account in others]
-    if any(request.get(name) is not None for name in AMOUNT_FIELDS):
+    if any(request.get(name) is not None for name in (*AMOUNT_FIELDS, "line_costs")):
         currencies += [request["currency"], *request.get("more_currencies", ())]
     for currency in currencies:
         if currency != first.currency:

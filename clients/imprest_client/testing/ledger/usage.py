@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
-from imprest_client.testing.ledger.model import DAY, SECOND, Denied, Line, Rated, Usage, new_id
+from imprest_client.testing.ledger.model import DAY, SECOND, Denied, Line, Parts, Rated, Usage, new_id
 from imprest_client.testing.ledger.money import NANOS_PER_UNIT
 
 _LONGEST_S = 30 * DAY // SECOND
@@ -60,6 +60,17 @@ def _rated(line: Line, prices: Prices, is_estimate: bool) -> Rated:
 def total(lines: tuple[Rated, ...]) -> int:
     """What the lines are sold for."""
     return sum(line.price for line in lines)
+
+
+def parts_of(lines: tuple[Rated, ...]) -> Parts:
+    """The lines by meter, price and cost."""
+    return tuple((rated.line.meter, rated.price, rated.cost) for rated in lines)
+
+
+def sum_of(parts: Parts, prefix: str = "") -> tuple[int, int]:
+    """Price and cost of the parts on meters that begin so."""
+    counted = [(price, cost) for meter, price, cost in parts if meter.startswith(prefix)]
+    return sum(price for price, _ in counted), sum(cost for _, cost in counted)
 
 
 def total_cost(lines: tuple[Rated, ...]) -> int:

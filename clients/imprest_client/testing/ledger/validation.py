@@ -10,7 +10,7 @@ READS = frozenset(["get_account", "get_balance", "get_reservation"])
 """Operations that change nothing and have no key."""
 
 SETTING_AMOUNTS = frozenset(["credit_limit", "max_overrun", "low_balance_threshold"])
-AMOUNT_FIELDS = SETTING_AMOUNTS | {"amount", "min_amount", "payment_fee", "new_total", "used"}
+AMOUNT_FIELDS = SETTING_AMOUNTS | {"amount", "min_amount", "payment_fee", "new_total", "used", "cost"}
 """Fields that hold decimal texts in the request's currency."""
 
 USAGE_FIELDS = {"amount": "usage", "new_total": "total_usage", "used": "used_usage"}
@@ -21,7 +21,7 @@ _MAX_TTL_S = 30 * 86_400
 _MAX_AGE = 35 * DAY
 _PRINTABLE_KEY = re.compile(r"[ -~]{1,255}")
 _ACCOUNT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_ENTRY_ID = re.compile(r"(rsv|txn)_[0-9a-f]{32}")
+_ENTRY_ID = re.compile(r"(rsv|txn|alt)_[0-9a-f]{32}")
 _IDENTIFIERS = (
     *("account_id", "from_account_id", "to_account_id", "parent_account_id"),
     *("reservation_id", "transaction_id"),
@@ -86,9 +86,7 @@ def validate(request: Request) -> None:
     """Checks the fields of one request. Raises Denied(INVALID_ARGUMENT)."""
     op = request["op"]
     if op not in READS:
-        key = request.get("idempotency_key")
-        good = isinstance(key, str) and _PRINTABLE_KEY.fullmatch(key)
-        _require(good, "idempotency_key", "must be 1–255 printable ASCII characters")
+        check_key(request.get("idempotency_key"))
     for name in sorted(AMOUNT_FIELDS & request.keys()):
         try:
             amount = amount_of(request, name)
@@ -122,11 +120,17 @@ def validate_times(request: Request, now: int) -> None:
         _require(as_of <= now, "as_of", "must not be in the future")
 
 
+def check_key(key: object) -> None:
+    """Checks an idempotency key. Raises Denied(INVALID_ARGUMENT)."""
+    good = isinstance(key, str) and _PRINTABLE_KEY.fullmatch(key)
+    _require(good, "idempotency_key", "must be 1–255 printable ASCII characters")
+
+
 def check_shape(name: str, identifier: str) -> None:
     """Checks an id's form. Raises Denied(INVALID_ARGUMENT)."""
     _require(identifier, name, "is required")
-    if name in ("reservation_id", "transaction_id"):
-        _require(_ENTRY_ID.fullmatch(identifier), name, "must be rsv_ or txn_ and 32 hexadecimal digits")
+    if name in ("reservation_id", "transaction_id", "alert_id"):
+        _require(_ENTRY_ID.fullmatch(identifier), name, "must be rsv_, txn_ or alt_ and 32 hexadecimal digits")
     else:
         _require(_ACCOUNT_ID.fullmatch(identifier), name, "must be 1–64 characters of A-Z a-z 0-9 . _ : -")
 
@@ -139,16 +143,17 @@ def _identifiers(request: Request) -> None:
 
 def _texts(request: Request) -> None:
     for name, limit in _TEXTS.items():
-        _text(request.get(name, ""), name, limit)
+        check_text(request.get(name, ""), name, limit)
     labels = request.get("labels", {})
     _require(len(labels) <= 64, "labels", "must be at most 64 pairs")
     for key, value in labels.items():
         _require(key, "labels", "must not have an empty key")
-        _text(key, "labels", 63)
-        _text(value, f"labels[{key}]", 255)
+        check_text(key, "labels", 63)
+        check_text(value, f"labels[{key}]", 255)
 
 
-def _text(text: str, name: str, limit: int) -> None:
+def check_text(text: str, name: str, limit: int) -> None:
+    """Checks a text's length and characters. Raises Denied(INVALID_ARGUMENT)."""
     _require(len(text) <= limit, name, f"must be at most {limit} characters, not {len(text)}")
     _require(not _CONTROL.search(text), name, "must not hold control characters")
 
@@ -221,7 +226,20 @@ def _usage(request: Request) -> None:
 
 
 def _refund(request: Request) -> None:
+    _target(request)
     _require_amount(request, "amount", positive=True, optional=True)
+
+
+def _true_up_cost(request: Request) -> None:
+    _target(request)
+    lines = request.get("line_costs")
+    _require((request.get("cost") is None) != (not lines), "cost", "is required, or lines; not both")
+    _require_amount(request, "cost", positive=False, optional=True)
+    for line_id, cost in (lines or {}).items():
+        _require(nanos_from_text(cost) >= 0, f"lines[{line_id}].cost", "must not be negative")
+
+
+def _target(request: Request) -> None:
     one = ("reservation_id" in request) != ("transaction_id" in request)
     _require(one, "target", "must be exactly one of transaction_id and reservation_id")
 
@@ -241,4 +259,5 @@ _CHECKS = {
     "charge": _usage,
     "record_usage": _usage,
     "refund": _refund,
+    "true_up_cost": _true_up_cost,
 }

@@ -233,6 +233,30 @@ class AssignPriceBookResponse(_message.Message):
     replayed: bool
     def __init__(self, assignment: _Optional[_Union[_price_pb2.PriceAssignment, _Mapping]] = ..., replayed: bool = ...) -> None: ...
 
+class ListPriceAssignmentsRequest(_message.Message):
+    __slots__ = ("account_id", "tenant_default", "price_book_id", "at", "page_size", "page_token")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    PRICE_BOOK_ID_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    tenant_default: bool
+    price_book_id: str
+    at: _timestamp_pb2.Timestamp
+    page_size: int
+    page_token: str
+    def __init__(self, account_id: _Optional[str] = ..., tenant_default: bool = ..., price_book_id: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListPriceAssignmentsResponse(_message.Message):
+    __slots__ = ("assignments", "next_page_token")
+    ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    assignments: _containers.RepeatedCompositeFieldContainer[_price_pb2.PriceAssignment]
+    next_page_token: str
+    def __init__(self, assignments: _Optional[_Iterable[_Union[_price_pb2.PriceAssignment, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class SetOverrideRequest(_message.Message):
     __slots__ = ("account_id", "side", "currency_code", "effective_time", "prices", "replace", "validate_only", "idempotency_key")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]

@@ -33,8 +33,8 @@ class PricingServiceStub(object):
     COST (what the provider charges us). Without a SALE price usage is refused; without a COST price its cost is 0.
 
     Nothing is ever changed or deleted: a change is a new version, assignment or rate, from its `effective_time` on. It
-    holds for what is priced from then on; a call that was reserved by an estimate keeps the prices of its reservation.
-    All worker processes see it with their next operation.
+    holds for what is priced from then on; a call that was reserved by an estimate keeps the prices of its reservation,
+    and gets those of its commit for meters that had none. All worker processes see it with their next operation.
 
     Every mutating request has an idempotency key. Repeating a request with its key is always safe: it does nothing
     again and returns the reply of then with `replayed` = true. Every RPC can also fail with UNAUTHENTICATED,
@@ -96,6 +96,11 @@ class PricingServiceStub(object):
                 request_serializer=imprest_dot_v1_dot_pricing__service__pb2.AssignPriceBookRequest.SerializeToString,
                 response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.AssignPriceBookResponse.FromString,
                 _registered_method=True)
+        self.ListPriceAssignments = channel.unary_unary(
+                '/imprest.v1.PricingService/ListPriceAssignments',
+                request_serializer=imprest_dot_v1_dot_pricing__service__pb2.ListPriceAssignmentsRequest.SerializeToString,
+                response_deserializer=imprest_dot_v1_dot_pricing__service__pb2.ListPriceAssignmentsResponse.FromString,
+                _registered_method=True)
         self.SetOverride = channel.unary_unary(
                 '/imprest.v1.PricingService/SetOverride',
                 request_serializer=imprest_dot_v1_dot_pricing__service__pb2.SetOverrideRequest.SerializeToString,
@@ -151,8 +156,8 @@ class PricingServiceServicer(object):
     COST (what the provider charges us). Without a SALE price usage is refused; without a COST price its cost is 0.
 
     Nothing is ever changed or deleted: a change is a new version, assignment or rate, from its `effective_time` on. It
-    holds for what is priced from then on; a call that was reserved by an estimate keeps the prices of its reservation.
-    All worker processes see it with their next operation.
+    holds for what is priced from then on; a call that was reserved by an estimate keeps the prices of its reservation,
+    and gets those of its commit for meters that had none. All worker processes see it with their next operation.
 
     Every mutating request has an idempotency key. Repeating a request with its key is always safe: it does nothing
     again and returns the reply of then with `replayed` = true. Every RPC can also fail with UNAUTHENTICATED,
@@ -225,6 +230,15 @@ class PricingServiceServicer(object):
         """Has an account, or all accounts of the tenant that have no book of their own, priced by a book; or ends that. Of
         each side an account has one book; of COST books one for each currency. Idempotent by key.
         Errors: NOT_FOUND, CURRENCY_MISMATCH (a SALE book in another currency than the account's).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPriceAssignments(self, request, context):
+        """Lists who is priced by which book: the assignments in force at an instant, and those that come after it, newest
+        first. Ended ones are left out; an end that is still to come is one without a book. All filters that are set must
+        match. Errors: INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -358,6 +372,11 @@ def add_PricingServiceServicer_to_server(servicer, server):
                     request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.AssignPriceBookRequest.FromString,
                     response_serializer=imprest_dot_v1_dot_pricing__service__pb2.AssignPriceBookResponse.SerializeToString,
             ),
+            'ListPriceAssignments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPriceAssignments,
+                    request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.ListPriceAssignmentsRequest.FromString,
+                    response_serializer=imprest_dot_v1_dot_pricing__service__pb2.ListPriceAssignmentsResponse.SerializeToString,
+            ),
             'SetOverride': grpc.unary_unary_rpc_method_handler(
                     servicer.SetOverride,
                     request_deserializer=imprest_dot_v1_dot_pricing__service__pb2.SetOverrideRequest.FromString,
@@ -419,8 +438,8 @@ class PricingService(object):
     COST (what the provider charges us). Without a SALE price usage is refused; without a COST price its cost is 0.
 
     Nothing is ever changed or deleted: a change is a new version, assignment or rate, from its `effective_time` on. It
-    holds for what is priced from then on; a call that was reserved by an estimate keeps the prices of its reservation.
-    All worker processes see it with their next operation.
+    holds for what is priced from then on; a call that was reserved by an estimate keeps the prices of its reservation,
+    and gets those of its commit for meters that had none. All worker processes see it with their next operation.
 
     Every mutating request has an idempotency key. Repeating a request with its key is always safe: it does nothing
     again and returns the reply of then with `replayed` = true. Every RPC can also fail with UNAUTHENTICATED,
@@ -664,6 +683,33 @@ class PricingService(object):
             '/imprest.v1.PricingService/AssignPriceBook',
             imprest_dot_v1_dot_pricing__service__pb2.AssignPriceBookRequest.SerializeToString,
             imprest_dot_v1_dot_pricing__service__pb2.AssignPriceBookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPriceAssignments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imprest.v1.PricingService/ListPriceAssignments',
+            imprest_dot_v1_dot_pricing__service__pb2.ListPriceAssignmentsRequest.SerializeToString,
+            imprest_dot_v1_dot_pricing__service__pb2.ListPriceAssignmentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,7 +30,7 @@ from imprest.v1 import transaction_pb2 as imprest_dot_v1_dot_transaction__pb2
 from imprest.v1 import usage_pb2 as imprest_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eimprest/v1/usage_service.proto\x12\nimprest.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a\x18imprest/v1/balance.proto\x1a\x17imprest/v1/charge.proto\x1a\x1cimprest/v1/transaction.proto\x1a\x16imprest/v1/usage.proto\"\xd8\x01\n\x11TrueUpCostRequest\x12\'\n\x0etransaction_id\x18\x01 \x01(\tH\x00R\rtransactionId\x12\'\n\x0ereservation_id\x18\x02 \x01(\tH\x00R\rreservationId\x12\'\n\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\x12&\n\x04\x63ost\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyR\x04\x63ost\x12\x16\n\x06reason\x18\x05 \x01(\tR\x06reasonB\x08\n\x06target\"\xce\x01\n\x12TrueUpCostResponse\x12\x39\n\x0btransaction\x18\x01 \x01(\x0b\x32\x17.imprest.v1.TransactionR\x0btransaction\x12-\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x13.imprest.v1.BalanceR\x07\x62\x61lance\x12\x32\n\ndifference\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyR\ndifference\x12\x1a\n\x08replayed\x18\x04 \x01(\x08R\x08replayed\"\xa0\x03\n\x12RecordUsageRequest\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\x12\'\n\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12\x17\n\x07\x63\x61ll_id\x18\x03 \x01(\tR\x06\x63\x61llId\x12,\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyH\x00R\x06\x61mount\x12/\n\x05usage\x18\x05 \x01(\x0b\x32\x17.imprest.v1.UsageReportH\x00R\x05usage\x12\x41\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\reffectiveTime\x12\x42\n\x06labels\x18\x07 \x03(\x0b\x32*.imprest.v1.RecordUsageRequest.LabelsEntryR\x06labels\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\x08\n\x06\x61\x63tual\"\xbc\x01\n\x13RecordUsageResponse\x12-\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x13.imprest.v1.BalanceR\x07\x62\x61lance\x12\x33\n\x06\x63harge\x18\x02 \x01(\x0b\x32\x1b.imprest.v1.ChargeBreakdownR\x06\x63harge\x12%\n\x0etransaction_id\x18\x03 \x01(\tR\rtransactionId\x12\x1a\n\x08replayed\x18\x04 \x01(\x08R\x08replayed2\xb5\x01\n\x0cUsageService\x12S\n\x0bRecordUsage\x12\x1e.imprest.v1.RecordUsageRequest\x1a\x1f.imprest.v1.RecordUsageResponse\"\x03\x90\x02\x02\x12P\n\nTrueUpCost\x12\x1d.imprest.v1.TrueUpCostRequest\x1a\x1e.imprest.v1.TrueUpCostResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eimprest/v1/usage_service.proto\x12\nimprest.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a\x18imprest/v1/balance.proto\x1a\x17imprest/v1/charge.proto\x1a\x1cimprest/v1/transaction.proto\x1a\x16imprest/v1/usage.proto\"\x84\x02\n\x11TrueUpCostRequest\x12\'\n\x0etransaction_id\x18\x01 \x01(\tH\x00R\rtransactionId\x12\'\n\x0ereservation_id\x18\x02 \x01(\tH\x00R\rreservationId\x12\'\n\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\x12&\n\x04\x63ost\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyR\x04\x63ost\x12\x16\n\x06reason\x18\x05 \x01(\tR\x06reason\x12*\n\x05lines\x18\x06 \x03(\x0b\x32\x14.imprest.v1.LineCostR\x05linesB\x08\n\x06target\"K\n\x08LineCost\x12\x17\n\x07line_id\x18\x01 \x01(\tR\x06lineId\x12&\n\x04\x63ost\x18\x02 \x01(\x0b\x32\x12.google.type.MoneyR\x04\x63ost\"\xce\x01\n\x12TrueUpCostResponse\x12\x39\n\x0btransaction\x18\x01 \x01(\x0b\x32\x17.imprest.v1.TransactionR\x0btransaction\x12-\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x13.imprest.v1.BalanceR\x07\x62\x61lance\x12\x32\n\ndifference\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyR\ndifference\x12\x1a\n\x08replayed\x18\x04 \x01(\x08R\x08replayed\"\xa0\x03\n\x12RecordUsageRequest\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\x12\'\n\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12\x17\n\x07\x63\x61ll_id\x18\x03 \x01(\tR\x06\x63\x61llId\x12,\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyH\x00R\x06\x61mount\x12/\n\x05usage\x18\x05 \x01(\x0b\x32\x17.imprest.v1.UsageReportH\x00R\x05usage\x12\x41\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\reffectiveTime\x12\x42\n\x06labels\x18\x07 \x03(\x0b\x32*.imprest.v1.RecordUsageRequest.LabelsEntryR\x06labels\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\x08\n\x06\x61\x63tual\"\xbc\x01\n\x13RecordUsageResponse\x12-\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x13.imprest.v1.BalanceR\x07\x62\x61lance\x12\x33\n\x06\x63harge\x18\x02 \x01(\x0b\x32\x1b.imprest.v1.ChargeBreakdownR\x06\x63harge\x12%\n\x0etransaction_id\x18\x03 \x01(\tR\rtransactionId\x12\x1a\n\x08replayed\x18\x04 \x01(\x08R\x08replayed2\xb5\x01\n\x0cUsageService\x12S\n\x0bRecordUsage\x12\x1e.imprest.v1.RecordUsageRequest\x1a\x1f.imprest.v1.RecordUsageResponse\"\x03\x90\x02\x02\x12P\n\nTrueUpCost\x12\x1d.imprest.v1.TrueUpCostRequest\x1a\x1e.imprest.v1.TrueUpCostResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,15 +44,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USAGESERVICE'].methods_by_name['TrueUpCost']._loaded_options = None
   _globals['_USAGESERVICE'].methods_by_name['TrueUpCost']._serialized_options = b'\220\002\002'
   _globals['_TRUEUPCOSTREQUEST']._serialized_start=210
-  _globals['_TRUEUPCOSTREQUEST']._serialized_end=426
-  _globals['_TRUEUPCOSTRESPONSE']._serialized_start=429
-  _globals['_TRUEUPCOSTRESPONSE']._serialized_end=635
-  _globals['_RECORDUSAGEREQUEST']._serialized_start=638
-  _globals['_RECORDUSAGEREQUEST']._serialized_end=1054
-  _globals['_RECORDUSAGEREQUEST_LABELSENTRY']._serialized_start=987
-  _globals['_RECORDUSAGEREQUEST_LABELSENTRY']._serialized_end=1044
-  _globals['_RECORDUSAGERESPONSE']._serialized_start=1057
-  _globals['_RECORDUSAGERESPONSE']._serialized_end=1245
-  _globals['_USAGESERVICE']._serialized_start=1248
-  _globals['_USAGESERVICE']._serialized_end=1429
+  _globals['_TRUEUPCOSTREQUEST']._serialized_end=470
+  _globals['_LINECOST']._serialized_start=472
+  _globals['_LINECOST']._serialized_end=547
+  _globals['_TRUEUPCOSTRESPONSE']._serialized_start=550
+  _globals['_TRUEUPCOSTRESPONSE']._serialized_end=756
+  _globals['_RECORDUSAGEREQUEST']._serialized_start=759
+  _globals['_RECORDUSAGEREQUEST']._serialized_end=1175
+  _globals['_RECORDUSAGEREQUEST_LABELSENTRY']._serialized_start=1108
+  _globals['_RECORDUSAGEREQUEST_LABELSENTRY']._serialized_end=1165
+  _globals['_RECORDUSAGERESPONSE']._serialized_start=1178
+  _globals['_RECORDUSAGERESPONSE']._serialized_end=1366
+  _globals['_USAGESERVICE']._serialized_start=1369
+  _globals['_USAGESERVICE']._serialized_end=1550
 # @@protoc_insertion_point(module_scope)

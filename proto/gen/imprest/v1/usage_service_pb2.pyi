@@ -9,24 +9,34 @@ from imprest.v1 import usage_pb2 as _usage_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TrueUpCostRequest(_message.Message):
-    __slots__ = ("transaction_id", "reservation_id", "idempotency_key", "cost", "reason")
+    __slots__ = ("transaction_id", "reservation_id", "idempotency_key", "cost", "reason", "lines")
     TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
     RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     COST_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
     transaction_id: str
     reservation_id: str
     idempotency_key: str
     cost: _money_pb2.Money
     reason: str
-    def __init__(self, transaction_id: _Optional[str] = ..., reservation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., cost: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+    lines: _containers.RepeatedCompositeFieldContainer[LineCost]
+    def __init__(self, transaction_id: _Optional[str] = ..., reservation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., cost: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., reason: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[LineCost, _Mapping]]] = ...) -> None: ...
+
+class LineCost(_message.Message):
+    __slots__ = ("line_id", "cost")
+    LINE_ID_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    line_id: str
+    cost: _money_pb2.Money
+    def __init__(self, line_id: _Optional[str] = ..., cost: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class TrueUpCostResponse(_message.Message):
     __slots__ = ("transaction", "balance", "difference", "replayed")

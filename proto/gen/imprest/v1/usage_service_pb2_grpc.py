@@ -72,7 +72,10 @@ class UsageServiceServicer(object):
         posted. `cost` is the new total of the target; what is posted is the difference to what the target costs now, earlier
         corrections and reversals by refunds included, so it does not matter in which order repeated requests arrive.
 
-        Only our cost changes; the customer's money stays as it is (Refund and Adjust change that). A later refund with
+        Or `lines` say what single usage lines cost, such as those of one provider of several; what is posted is the
+        difference to what these lines cost now, and the other lines stay as they are.
+
+        What is stated stays: neither a late commit nor a re-rate changes it again. Only our cost changes; the customer's money stays as it is (Refund and Adjust change that). A later refund with
         `reverse_cost` reverses the corrected cost in proportion. Possible in every state of the account.
 
         Idempotent by key. Errors: INVALID_ARGUMENT, NOT_FOUND (also when the target has charged for no usage),

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 import aiohttp
 import aiosmtplib
+from aiohttp.client_proto import ResponseHandler
 
 from imprest_server.budgets.channels import render
 from imprest_server.budgets.channels.model import Attempt, Channel, ChannelKind, Sealed
@@ -26,6 +28,8 @@ from imprest_server.core.ids import format_alert_id
 TIMEOUT_S = 10.0
 _USER_AGENT = "Imprest-Alerts/1"
 _MOST_RETRY_AFTER_S = 4 * 3600
+#: How much of an answer is looked at; what comes after a status and headers of that length is of no interest.
+_MOST_BYTES = 32 * 1024
 
 
 class NotConfigured(Exception):
@@ -45,12 +49,16 @@ class Relay:
 
 
 class Sender:
-    """Sends alerts to channels. `gate` guards webhooks; the relay is the operator's own and may be anywhere."""
+    """Sends alerts to channels. `gate` guards webhooks; the relay is the operator's own and may be anywhere.
+
+    Certificates are checked against the authorities of the system, SSL_CERT_FILE and SSL_CERT_DIR of the environment.
+    """
 
     def __init__(self, gate: Gate, relay: Relay | None, sealer: Sealer | None) -> None:
         self._gate = gate
         self._relay = relay
         self._sealer = sealer
+        self._tls = ssl.create_default_context()  # once: reading all authorities blocks for a tenth of a second
 
     async def send(self, channel: Channel, stored: StoredAlert) -> Attempt:
         """Try once."""
@@ -72,8 +80,6 @@ class Sender:
             return Attempt(delivered=False, detail=str(error))
         except SealBroken:
             return Attempt(delivered=False, detail="the secret was sealed with another IMPREST_SECRETS_KEY")
-        except ssl.SSLError:
-            return Attempt(delivered=False, detail="the TLS handshake failed")
         # ValueError: a name that cannot be looked up. uvloop has RuntimeError for some of what is an OSError elsewhere.
         except (OSError, aiohttp.ClientError, aiosmtplib.SMTPException, ValueError, RuntimeError) as error:
             return Attempt(delivered=False, detail=_named(error))
@@ -95,7 +101,7 @@ class Sender:
         sent = {"Content-Type": "application/json", "User-Agent": _USER_AGENT, **headers}
         async with (
             aiohttp.ClientSession(
-                connector=_guarded(self._gate, tls=url.lower().startswith("https:")),
+                connector=_guarded(self._gate, self._tls, tls=url.lower().startswith("https:")),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
@@ -125,6 +131,7 @@ class Sender:
             password=relay.password or None,
             use_tls=relay.security == "tls",
             start_tls=relay.security == "starttls",
+            tls_context=None if relay.security == "none" else self._tls,
             timeout=TIMEOUT_S,
         )
         if refused:
@@ -132,7 +139,7 @@ class Sender:
         return Attempt(delivered=True, detail="accepted")
 
 
-def _guarded(gate: Gate, *, tls: bool) -> aiohttp.TCPConnector:
+def _guarded(gate: Gate, context: ssl.SSLContext, *, tls: bool) -> aiohttp.TCPConnector:
     """A connector whose every socket passes the gate, however its address was found."""
 
     def make(found: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
@@ -140,7 +147,28 @@ def _guarded(gate: Gate, *, tls: bool) -> aiohttp.TCPConnector:
         gate.check(str(address[0]), tls=tls)
         return socket.socket(family, kind, protocol)
 
-    return aiohttp.TCPConnector(socket_factory=make, use_dns_cache=False, force_close=True)
+    connector = aiohttp.TCPConnector(ssl=context, socket_factory=make, use_dns_cache=False, force_close=True)
+    connector._factory = partial(_Beginning, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+    return connector
+
+
+class _Beginning(ResponseHandler):
+    """Receives the beginning of an answer, and no more.
+
+    The library queues a receiver's interim answers (100, 103) as fast as they come: they would leave no time for
+    anything else.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._left = _MOST_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        """What follows the beginning is not received any more."""
+        super().data_received(data[: self._left])
+        self._left = max(0, self._left - len(data))
+        if not self._left:
+            self.abort()
 
 
 def _retry_after(text: str, now: datetime) -> int | None:
@@ -149,7 +177,7 @@ def _retry_after(text: str, now: datetime) -> int | None:
         return min(int(text), _MOST_RETRY_AFTER_S)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return max(0, min(int((at - now).total_seconds()), _MOST_RETRY_AFTER_S))
@@ -157,9 +185,15 @@ def _retry_after(text: str, now: datetime) -> int | None:
 
 def _named(error: Exception) -> str:
     """What kind of failure; its text may repeat the URL or the receiver's words."""
-    for inner in (error.__cause__, getattr(error, "os_error", None)):
+    for inner in (error.__cause__, getattr(error, "os_error", None), error):
         if isinstance(inner, AddressRefused):
             return str(inner)
+        if isinstance(inner, ssl.SSLCertVerificationError) and inner.verify_message:
+            return f"the certificate is refused: {inner.verify_message.partition(',')[0]}"  # without the host's name
+        if isinstance(inner, ssl.SSLError):
+            return "the TLS handshake failed"
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return f"SMTP {error.code}"
+    if type(error) is aiosmtplib.SMTPException:
+        return "the relay does not offer the STARTTLS or the login that is asked of it"
     return type(error).__name__

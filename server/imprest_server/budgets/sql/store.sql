@@ -141,7 +141,18 @@ FROM new
 JOIN heads ON heads.tenant_id = new.tenant_id
 
 -- name: lock_tenant
-SELECT budget_epoch FROM tenants WHERE tenant_id = %(tenant)s FOR UPDATE
+-- By the same gate as posting batches, ledger store.sql lock_tenants: later ones queue up behind.
+SELECT locked.budget_epoch
+FROM (
+    SELECT %(tenant)s::text AS tenant_id, pg_advisory_xact_lock(hashtextextended(%(tenant)s::text, 0))
+    OFFSET 0
+) AS wanted
+CROSS JOIN LATERAL (
+    SELECT budget_epoch
+    FROM tenants
+    WHERE tenant_id = wanted.tenant_id
+    FOR UPDATE
+) AS locked
 
 -- name: share_tenant
 SELECT budget_epoch FROM tenants WHERE tenant_id = %(tenant)s FOR KEY SHARE

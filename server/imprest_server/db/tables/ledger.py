@@ -178,7 +178,7 @@ reservations = Table(
         "amount >= 0 AND captured >= 0 AND absorbed >= 0 AND used_so_far >= 0", name="ck_reservations_amounts"
     ),
     CheckConstraint("used_cost >= 0 AND captured_cost >= 0", name="ck_reservations_costs"),
-    # store.sql load_due_holds: the due holds of one account, in the order they expire
+    # store.sql load_accounts: the due holds of one account, in the order they expire
     Index(
         "ix_reservations_due",
         "tenant_id",
@@ -299,7 +299,10 @@ cost_adjustments = Table(
     required("captured_transaction_id", Uuid),
     required("adjusting_transaction_id", Uuid),
     required("account_id", Text),
+    # 0: it was stated as it was. When nothing was posted for that, the adjusting transaction is the captured one.
     money("cost"),
+    # Whether a true-up has said what the captured transaction costs: then prices have no say in it any more.
+    Column("stated", Boolean, nullable=False, server_default=text("false")),
     # store.sql load_captures, load_captures_to_refund; verify.sql
     PrimaryKeyConstraint(
         "tenant_id", "captured_transaction_id", "adjusting_transaction_id", name="pk_cost_adjustments"
@@ -314,7 +317,6 @@ cost_adjustments = Table(
         ["transactions.tenant_id", "transactions.transaction_id"],
         name="fk_cost_adjustments_adjusting",
     ),
-    CheckConstraint("cost <> 0", name="ck_cost_adjustments_cost"),
     # verify.sql corrections
     Index("ix_cost_adjustments_adjusting", "tenant_id", "adjusting_transaction_id"),
 )
@@ -407,6 +409,8 @@ rerated_lines = Table(
     Column("cost_version_id", Uuid),
     required("match", Text),
     time("create_time"),
+    # Whether a true-up has said what the line costs.
+    Column("stated", Boolean, nullable=False, server_default=text("false")),
     # ledger store.sql load_line_amounts
     PrimaryKeyConstraint("tenant_id", "account_id", "call_id", "line_id", "number", name="pk_rerated_lines"),
     ForeignKeyConstraint(

@@ -56,7 +56,11 @@ def record_usage(ledger: Ledger, request: Request, op: RecordUsage, now: datetim
 
 
 def charge_subscription(ledger: Ledger, request: Request, op: ChargeSubscription, now: datetime) -> Reply:
-    """Charge a month's lines like recorded usage. A missing price is not kept as the answer: it may yet come."""
+    """Charge a month's lines like recorded usage. A missing price is not kept as the answer: it may yet come.
+
+    The lines are the transaction's own: by the subscription's name callers could report lines, too. Its key makes the
+    month happen once.
+    """
     draft = Draft(ledger, (op.tenant_id, op.account_id), now)
     require_open(draft.account)
     try:
@@ -65,7 +69,6 @@ def charge_subscription(ledger: Ledger, request: Request, op: ChargeSubscription
             draft.account,
             op.usage,
             TransactionId(request.first_id),
-            call_id=op.call_id,
             effective_time=None,
             now=now,
         )

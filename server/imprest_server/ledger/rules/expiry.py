@@ -8,6 +8,7 @@ from datetime import datetime
 
 from imprest_server.core.errors import AmountOutOfRange
 from imprest_server.core.ids import TransactionId
+from imprest_server.core.money import MAX_NANOS
 from imprest_server.ledger.chart import LedgerAccountCode as Code
 from imprest_server.ledger.limits import EventKind
 from imprest_server.ledger.model import (
@@ -35,6 +36,7 @@ from imprest_server.ledger.rules.holds import (
 )
 from imprest_server.ledger.rules.limits import count_charge, count_given_back, note
 from imprest_server.ledger.rules.overrun import post_charge, split_by_policy, split_usage
+from imprest_server.ledger.rules.true_ups import state_costs
 from imprest_server.ledger.rules.usage import capture_usage, record
 from imprest_server.ledger.working_set import Ledger
 
@@ -54,18 +56,18 @@ def expire_due(ledger: Ledger, due: Iterable[tuple[Reservation, TransactionId]],
 
 
 def _expire(ledger: Ledger, reservation: Reservation, transaction_id: TransactionId, now: datetime) -> None:
-    """End a due hold. This never fails: what no balance could carry, first beyond the hold, is left to late commits."""
+    """End a due hold. This never fails: what a balance cannot carry, first beyond the hold, is left to late commits."""
     used = cost = 0
+    balances = ledger.books[reservation.account_key].balances
     if reservation.on_expiry is OnExpiry.CAPTURE_USED:
         used = max(0, reservation.used_so_far - reservation.captured - reservation.absorbed)
         cost = max(0, reservation.used_cost - reservation.captured_cost)
-    for amount, its_cost in ((used, cost), (min(used, reservation.remaining), cost), (0, 0)):
-        try:
-            _expire_charging(ledger, reservation, amount, its_cost, transaction_id, now)
-        except AmountOutOfRange:
-            assert amount or its_cost, "freeing a hold leads to no new balance"
-        else:
-            return
+        cost = min(cost, MAX_NANOS - max(balances[Code.PROVIDER_COST], balances[Code.PROVIDER_PAYABLE]))
+    try:
+        _expire_charging(ledger, reservation, used, cost, transaction_id, now)
+    except AmountOutOfRange:
+        held = min(used, reservation.remaining, MAX_NANOS - balances[Code.REVENUE])
+        _expire_charging(ledger, reservation, held, cost, transaction_id, now)
 
 
 def _expire_charging(
@@ -170,8 +172,12 @@ def late_commit(ledger: Ledger, request: Request, op: Commit, now: datetime) -> 
         )
     ledger.put_refunds(given_back)
     ledger.put_reservation(committed)
+    expiry = _expiry_of(ledger, reservation)
+    if used is not None and transaction is not None and expiry is not None and expiry.stated:
+        own = ledger.captures[reservation.tenant_id, transaction.transaction_id]
+        ledger.put_cost_adjustments(state_costs([own], [], reservation.tenant_id, None))
     # Without a difference it was the expiry that charged for the lines.
-    charging = transaction or _expiry_of(ledger, reservation)
+    charging = transaction or expiry
     record(ledger, used, draft.account, charging, now, reservation)
     note(ledger, draft, EventKind.LATE_COMMIT, difference.charged, committed)
     charged_time = None if transaction or not charging else charging.create_time
@@ -240,12 +246,15 @@ def _surplus(ledger: Ledger, draft: Draft, provisional: ProvisionalCapture, targ
 
 
 def _cost_difference(ledger: Ledger, draft: Draft, provisional: ProvisionalCapture, cost: int) -> int:
-    """How much more, or less, the usage costs than the expiry posted; less at most by what refunds have left of it."""
+    """How much more, or less, the usage costs than the expiry posted; less at most by what refunds have left of it.
+
+    What a true-up has stated meanwhile stays: who states a cost knows better than prices do.
+    """
     difference = cost - provisional.cost
-    if difference < 0 and provisional.transaction_id is not None:
-        capture = ledger.captures[draft.account.tenant_id, provisional.transaction_id]
-        return max(difference, capture.cost_reversed - capture.cost)
-    return difference
+    if provisional.transaction_id is None:
+        return difference
+    capture = ledger.captures[draft.account.tenant_id, provisional.transaction_id]
+    return 0 if capture.stated else max(difference, min(0, capture.cost_reversed - capture.cost))
 
 
 def _post_difference(draft: Draft, difference: ChargeBreakdown) -> None:

@@ -98,7 +98,7 @@ def count_cost_adjustments(ledger: Ledger, account: Account, adjustments: Iterab
         capture = ledger.captures[adjustment.tenant_id, adjustment.captured_transaction_id]
         if adjustment.cost < 0:
             _count_less(ledger, account, capture, 0, -adjustment.cost)
-        elif ledger.limits is not None:
+        elif adjustment.cost and ledger.limits is not None:
             _count(ledger, Movement(account=account, labels=capture.labels, cost=adjustment.cost))
 
 

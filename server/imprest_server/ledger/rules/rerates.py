@@ -25,14 +25,19 @@ def rerate(ledger: Ledger, request: Request, op: Rerate, now: datetime) -> Reply
     """Post the difference between what the lines are to cost and what they cost now, earlier re-rates included.
 
     A higher price is collected like recorded usage; a lower one given back like a refund: what was charged beyond it.
-    What was absorbed nobody has paid. Lines that cost just that are left alone. Denied when refunds have not left as
-    much: what they were for nobody knows here.
+    What was absorbed nobody has paid. Lines that cost just that are left alone, and costs that true-ups have stated.
+    Denied when refunds have not left as much: what they were for nobody knows here.
     """
     draft = Draft(ledger, (op.tenant_id, op.account_id), now)
     require_open(draft.account)
     rerate_id = TransactionId(request.first_id)
     before = [ledger.line_amounts[op.tenant_id, op.account_id, op.call_id, line.line.line_id] for line in op.lines]
+    own = ledger.captures[op.tenant_id, op.transaction_id]
     lines = [_of_side(op.side, line, amounts) for line, amounts in zip(op.lines, before, strict=True)]
+    lines = [
+        _of_side("SALE", line, amounts) if own.stated or amounts.stated else line
+        for line, amounts in zip(lines, before, strict=True)
+    ]
     changed = [
         (line, amounts)
         for line, amounts in zip(lines, before, strict=True)
@@ -45,7 +50,6 @@ def rerate(ledger: Ledger, request: Request, op: Rerate, now: datetime) -> Reply
         beyond = sum(capture.charged for capture in captures) - sum(line.price for line in lines)
         charge, allocations = _give_back(draft, captures, rerate_id, min(-price, max(0, beyond)))
     # The cost is that of the transaction itself, also when a re-rate has charged for it.
-    own = ledger.captures[op.tenant_id, op.transaction_id]
     cost = sum(line.cost - amounts.cost for line, amounts in changed)
     costs = spread_cost(draft, [own], rerate_id, cost)
     cost = sum(adjustment.cost for adjustment in costs)
@@ -71,6 +75,7 @@ def rerate(ledger: Ledger, request: Request, op: Rerate, now: datetime) -> Reply
             before=amounts,
             seq=transaction.seq if transaction else None,
             create_time=now,
+            stated=amounts.stated,
         )
         for line, amounts in changed
     )

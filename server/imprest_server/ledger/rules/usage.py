@@ -7,13 +7,14 @@ capture adds is recorded, counted in the month, and found again under its line's
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from imprest_server.core.errors import UsageLineReused
 from imprest_server.core.ids import TransactionId, format_reservation_id, format_transaction_id
 from imprest_server.core.usage import RatedLine, UsageLine, UsageReport
+from imprest_server.core.values import named_value
 from imprest_server.ledger.model import Account, Capture, ChargeBreakdown, Reservation, Transaction
 from imprest_server.ledger.operations import Charge, ChargeSubscription, Commit, Extend, Operation, RecordUsage, Reserve
 from imprest_server.ledger.rating import Basis, CounterKey, Priced, PricedLine, Rating, RecordedLine
@@ -22,7 +23,7 @@ from imprest_server.ledger.working_set import Ledger
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Captured:
     """What a capture adds: price and cost in nanos, all its lines as answered, and those that are new."""
 
@@ -59,8 +60,9 @@ def capture_usage(
         if stored is not None and stored.line != line:
             raise UsageLineReused(account_id=account.account_id, call_id=call, line_id=line.line_id)
     fresh = tuple(line for line, stored in zip(lines, known, strict=True) if stored is None)
-    basis = _basis(reservation, usage.start_time or effective_time or now)
-    priced = _rating(ledger).capture(account, replace(usage, lines=fresh), basis, ledger.counters[account.key])
+    basis = _basis(reservation, usage.start_time or effective_time or now, now)
+    report = usage if fresh == usage.lines else replace(usage, lines=fresh)
+    priced = _rating(ledger).capture(account, report, basis, ledger.counters[account.key])
     answers = iter(priced.lines)
     return Captured(
         price=priced.price,
@@ -143,12 +145,12 @@ def bases(ledger: Ledger, op: Operation, now: datetime) -> Iterator[tuple[Accoun
                 return
             if not isinstance(op, Reserve):
                 if op.usage is not None:
-                    yield account, _basis(None, op.usage.start_time or op.effective_time or now)
+                    yield account, _basis(None, op.usage.start_time or op.effective_time or now, now)
             elif op.estimate is not None:
                 yield account, _basis_of_whole(None, op.estimate, now)
         case ChargeSubscription():
             if (op.tenant_id, op.account_id) in ledger.accounts:
-                yield ledger.accounts[op.tenant_id, op.account_id], _basis(None, op.usage.start_time or now)
+                yield ledger.accounts[op.tenant_id, op.account_id], _basis(None, op.usage.start_time or now, now)
         case Extend() | Commit():
             reservation = ledger.reservations.get((op.tenant_id, op.reservation_id))
             if reservation is None:
@@ -156,7 +158,7 @@ def bases(ledger: Ledger, op: Operation, now: datetime) -> Iterator[tuple[Accoun
             account = ledger.accounts[reservation.account_key]
             if isinstance(op, Commit):
                 if op.usage is not None:
-                    yield account, _basis(reservation, op.usage.start_time or op.effective_time or now)
+                    yield account, _basis(reservation, op.usage.start_time or op.effective_time or now, now)
                 return
             for usage in (op.estimate_total, op.used):
                 if usage is not None:
@@ -165,15 +167,17 @@ def bases(ledger: Ledger, op: Operation, now: datetime) -> Iterator[tuple[Accoun
             return
 
 
-def _basis(reservation: Reservation | None, usage_time: datetime) -> Basis:
-    """The prices of a hold that was priced; else those known now, of when it was used."""
+def _basis(reservation: Reservation | None, usage_time: datetime, now: datetime) -> Basis:
+    """The prices of a hold that was priced, and of now for what these do not know; else those of when it was used."""
     if reservation is not None and reservation.price_epoch is not None:
-        return Basis(epoch=reservation.price_epoch, price_time=reservation.create_time, usage_time=usage_time)
+        return Basis(
+            epoch=reservation.price_epoch, price_time=reservation.create_time, usage_time=usage_time, else_time=now
+        )
     return Basis(epoch=None, price_time=usage_time, usage_time=usage_time)
 
 
 def _basis_of_whole(reservation: Reservation | None, usage: UsageReport, now: datetime) -> Basis:
-    return _basis(reservation, now if reservation is None else usage.start_time or now)
+    return _basis(reservation, now if reservation is None else usage.start_time or now, now)
 
 
 def _without(

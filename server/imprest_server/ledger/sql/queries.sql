@@ -342,7 +342,13 @@ CROSS JOIN LATERAL (
 -- their prices were chosen.
 SELECT
     w.account_id, w.seq, t.transaction_id, t.reservation_id, u.call_id,
-    CASE WHEN h.price_epoch IS NOT NULL THEN h.create_time ELSE u.start_time END, u.start_time, u.counts,
+    CASE WHEN h.price_epoch IS NOT NULL THEN h.create_time ELSE u.start_time END,
+    CASE WHEN h.price_epoch IS NOT NULL THEN t.create_time END, u.start_time, u.counts,
+    coalesce(last.stated, false) OR EXISTS (
+        SELECT 1
+        FROM cost_adjustments AS a
+        WHERE a.tenant_id = %(tenant)s AND a.captured_transaction_id = t.transaction_id AND a.stated
+    ),
     u.tenant_id, u.account_id, u.call_id, u.line_id, u.meter, u.provider, u.model, trim_scale(u.quantity),
     u.destination, u.operation, u.labels, coalesce(last.price_version_id, u.price_version_id),
     CASE WHEN last.number IS NULL THEN u.cost_version_id ELSE last.cost_version_id END,
@@ -365,7 +371,7 @@ INNER JOIN transactions AS t ON t.tenant_id = %(tenant)s AND t.account_id = w.ac
 INNER JOIN usage_lines AS u ON u.tenant_id = %(tenant)s AND u.account_id = w.account_id AND u.seq = w.seq
 LEFT JOIN reservations AS h ON h.tenant_id = %(tenant)s AND h.reservation_id = t.reservation_id
 LEFT JOIN LATERAL (
-    SELECT number, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, match
+    SELECT number, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, match, stated
     FROM rerated_lines
     WHERE
         tenant_id = %(tenant)s

@@ -6,20 +6,27 @@
 -- name: begin
 BEGIN ISOLATION LEVEL READ COMMITTED
 
--- name: set_tenants
-SELECT set_config('imprest.tenants', %(tenants)s, true)
-
 -- name: set_lock_timeout
 SELECT set_config('lock_timeout', %(milliseconds)s, true)
 
 -- name: lock_tenants
--- Their prices and budgets stay as they are until this transaction ends.
+-- Their prices and budgets stay as they are until this transaction ends. The advisory lock comes first: its queue is
+-- fair. Row locks that do not conflict overtake whoever waits, so that batches, always some under way, would keep
+-- those out who want the row alone. Only these tenants' rows are visible from here on, already to the lateral
+-- sub-select: it refers to what makes them visible, so that comes first.
 SELECT locked.tenant_id, locked.price_epoch, locked.budget_epoch
-FROM (SELECT tenant_id FROM unnest(%(tenants)s::text[]) AS named (tenant_id) ORDER BY tenant_id) AS wanted
+FROM (
+    SELECT
+        tenant_id,
+        set_config('imprest.tenants', %(visible)s, true) AS visible,
+        pg_advisory_xact_lock_shared(hashtextextended(tenant_id, 0))
+    FROM (SELECT tenant_id FROM unnest(%(tenants)s::text[]) AS named (tenant_id) ORDER BY tenant_id) AS named
+    OFFSET 0
+) AS wanted
 CROSS JOIN LATERAL (
     SELECT tenant_id, price_epoch, budget_epoch
     FROM tenants
-    WHERE tenant_id = wanted.tenant_id
+    WHERE tenant_id = wanted.tenant_id AND wanted.visible IS NOT NULL
     FOR KEY SHARE
 ) AS locked
 
@@ -64,25 +71,53 @@ CROSS JOIN LATERAL (
     FOR NO KEY UPDATE
 ) AS locked
 
--- name: clock
-SELECT clock_timestamp()
-
 -- name: load_accounts
+-- The accounts, each with its due holds, and the clock they are due by: at least one row, with the clock alone when
+-- there is no account.
 SELECT
     found.tenant_id, found.account_id, found.customer_id, found.display_name, found.currency_code,
     found.parent_account_id, found.credit_limit, found.overrun_policy, found.max_overrun,
     found.max_concurrent_calls, found.low_balance_threshold, found.time_zone, found.labels, found.state,
-    found.create_time, found.update_time
-FROM ({wanted_books}) AS wanted
-CROSS JOIN LATERAL (
+    found.create_time, found.update_time,
+    due.tenant_id, due.reservation_id, due.account_id, due.call_id, due.state, due.amount, due.captured,
+    due.absorbed, due.used_so_far, due.on_expiry, due.labels, due.create_time, due.expire_time, due.end_time,
+    due.ended_by, due.late, due.provisional_hold, due.provisional_charged, due.provisional_absorbed,
+    due.provisional_transaction_id, due.price_epoch, due.used_cost, due.captured_cost, due.provisional_cost,
+    due.estimate,
+    clock.instant
+FROM (SELECT clock_timestamp() AS instant) AS clock
+LEFT JOIN LATERAL (
     SELECT
-        tenant_id, account_id, customer_id, display_name, currency_code, parent_account_id, credit_limit,
-        overrun_policy, max_overrun, max_concurrent_calls, low_balance_threshold, time_zone, labels, state,
-        create_time, update_time
-    FROM accounts
-    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id
-    LIMIT 1
-) AS found
+        named.tenant_id, named.account_id, named.customer_id, named.display_name, named.currency_code,
+        named.parent_account_id, named.credit_limit, named.overrun_policy, named.max_overrun,
+        named.max_concurrent_calls, named.low_balance_threshold, named.time_zone, named.labels, named.state,
+        named.create_time, named.update_time
+    FROM ({wanted_books}) AS wanted
+    CROSS JOIN LATERAL (
+        SELECT
+            tenant_id, account_id, customer_id, display_name, currency_code, parent_account_id, credit_limit,
+            overrun_policy, max_overrun, max_concurrent_calls, low_balance_threshold, time_zone, labels, state,
+            create_time, update_time
+        FROM accounts
+        WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id
+        LIMIT 1
+    ) AS named
+) AS found ON true
+LEFT JOIN LATERAL (
+    SELECT
+        tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far,
+        on_expiry, labels, create_time, expire_time, end_time, ended_by, late, provisional_hold,
+        provisional_charged, provisional_absorbed, provisional_transaction_id, price_epoch, used_cost,
+        captured_cost, provisional_cost, estimate
+    FROM reservations
+    WHERE
+        tenant_id = found.tenant_id
+        AND account_id = found.account_id
+        AND state = 'ACTIVE'
+        AND expire_time <= clock.instant
+    ORDER BY expire_time, reservation_id
+    LIMIT %(due_limit)s
+) AS due ON true
 
 -- name: load_operations
 SELECT
@@ -119,32 +154,6 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS found
 
--- name: load_due_holds
--- The clock of this statement is later than the batch's: the rules leave out what is not due yet at theirs.
--- It is read once, by a sub-select: compared with the volatile function itself no index could be searched.
-SELECT
-    due.tenant_id, due.reservation_id, due.account_id, due.call_id, due.state, due.amount, due.captured,
-    due.absorbed, due.used_so_far, due.on_expiry, due.labels, due.create_time, due.expire_time, due.end_time,
-    due.ended_by, due.late, due.provisional_hold, due.provisional_charged, due.provisional_absorbed,
-    due.provisional_transaction_id, due.price_epoch, due.used_cost, due.captured_cost, due.provisional_cost,
-    due.estimate
-FROM ({wanted_books}) AS wanted
-CROSS JOIN LATERAL (
-    SELECT
-        tenant_id, reservation_id, account_id, call_id, state, amount, captured, absorbed, used_so_far,
-        on_expiry, labels, create_time, expire_time, end_time, ended_by, late, provisional_hold,
-        provisional_charged, provisional_absorbed, provisional_transaction_id, price_epoch, used_cost,
-        captured_cost, provisional_cost, estimate
-    FROM reservations
-    WHERE
-        tenant_id = wanted.tenant_id
-        AND account_id = wanted.account_id
-        AND state = 'ACTIVE'
-        AND expire_time <= (SELECT clock_timestamp())
-    ORDER BY expire_time, reservation_id
-    LIMIT %(due_limit)s
-) AS due
-
 -- name: load_external_references
 SELECT found.tenant_id, found.kind, found.external_reference
 FROM
@@ -167,7 +176,7 @@ CROSS JOIN LATERAL (
 SELECT
     t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id, t.kind, posted.charged,
     posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned, given_back.cost_reversed,
-    corrected.cost, t.create_time, t.labels
+    corrected.cost, corrected.stated, t.create_time, t.labels
 FROM (
     SELECT
         found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
@@ -211,7 +220,7 @@ CROSS JOIN LATERAL (
     WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
 ) AS given_back
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(cost), 0) AS cost
+    SELECT coalesce(sum(cost), 0) AS cost, coalesce(bool_or(stated), false) AS stated
     FROM cost_adjustments
     WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
 ) AS corrected
@@ -222,7 +231,8 @@ CROSS JOIN LATERAL (
 -- back do not count: an expiry's, a re-rate's, and those of the `transactions` that are refunded or re-rated by id.
 SELECT
     c.tenant_id, c.transaction_id, c.account_id, c.seq, c.reservation_id, c.call_id, c.kind, c.charged, c.cost,
-    c.returned, c.refunded, c.cost_returned, c.cost_reversed, c.cost_corrected, c.create_time, c.labels, c.all_refunded
+    c.returned, c.refunded, c.cost_returned, c.cost_reversed, c.cost_corrected, c.stated, c.create_time, c.labels,
+    c.all_refunded
 FROM
     unnest(%(tenants)s::text[], %(reservations)s::uuid[], %(amounts)s::numeric[])
     AS wanted (tenant_id, reservation_id, amount)
@@ -230,7 +240,7 @@ CROSS JOIN LATERAL (
     SELECT
         found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
         found.kind, posted.charged, posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned,
-        given_back.cost_reversed, corrected.cost AS cost_corrected, found.create_time, found.labels,
+        given_back.cost_reversed, corrected.cost AS cost_corrected, corrected.stated, found.create_time, found.labels,
         posted.charged - given_back.returned - given_back.refunded AS refundable,
         sum(posted.charged - given_back.returned - given_back.refunded) OVER () AS all_refundable,
         sum(given_back.refunded) OVER () AS all_refunded,
@@ -269,7 +279,7 @@ CROSS JOIN LATERAL (
         WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
     ) AS given_back
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(cost), 0) AS cost
+        SELECT coalesce(sum(cost), 0) AS cost, coalesce(bool_or(stated), false) AS stated
         FROM cost_adjustments
         WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
     ) AS corrected
@@ -324,7 +334,7 @@ SELECT
     u.tenant_id, u.account_id, u.call_id, u.line_id, coalesce(last.number, 0), coalesce(last.price, u.price),
     coalesce(last.cost, u.cost), coalesce(last.exact_price, u.exact_price), coalesce(last.exact_cost, u.exact_cost),
     coalesce(last.price_version_id, u.price_version_id),
-    CASE WHEN last.number IS NULL THEN u.cost_version_id ELSE last.cost_version_id END
+    CASE WHEN last.number IS NULL THEN u.cost_version_id ELSE last.cost_version_id END, coalesce(last.stated, false)
 FROM
     unnest(%(tenants)s::text[], %(accounts)s::text[], %(seqs)s::bigint[]) AS wanted (tenant_id, account_id, seq)
 CROSS JOIN LATERAL (
@@ -335,7 +345,80 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS u
 LEFT JOIN LATERAL (
-    SELECT number, price, cost, exact_price, exact_cost, price_version_id, cost_version_id
+    SELECT number, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, stated
+    FROM rerated_lines
+    WHERE
+        tenant_id = u.tenant_id
+        AND account_id = u.account_id
+        AND call_id = u.call_id
+        AND line_id = u.line_id
+    ORDER BY number DESC
+    LIMIT 1
+) AS last ON true
+
+-- name: load_costed_lines
+-- Usage lines by their ids, of transactions and of reservations, with what they cost and the transaction that charged
+-- for them.
+SELECT
+    u.tenant_id, u.target, u.account_id, u.call_id, u.line_id, u.seq, u.meter, u.quantity,
+    coalesce(last.match, u.match), coalesce(last.number, 0), coalesce(last.price, u.price),
+    coalesce(last.cost, u.cost), coalesce(last.exact_price, u.exact_price), coalesce(last.exact_cost, u.exact_cost),
+    coalesce(last.price_version_id, u.price_version_id),
+    CASE WHEN last.number IS NULL THEN u.cost_version_id ELSE last.cost_version_id END, coalesce(last.stated, false)
+FROM (
+    SELECT
+        found.tenant_id, named.transaction_id AS target, found.account_id, found.call_id, found.line_id, found.seq,
+        found.meter, found.quantity, found.match, found.price, found.cost, found.exact_price, found.exact_cost,
+        found.price_version_id, found.cost_version_id
+    FROM
+        unnest(%(transaction_tenants)s::text[], %(transactions)s::uuid[], %(transaction_lines)s::text[])
+        AS named (tenant_id, transaction_id, line_id)
+    CROSS JOIN LATERAL (
+        SELECT tenant_id, account_id, seq
+        FROM transactions
+        WHERE tenant_id = named.tenant_id AND transaction_id = named.transaction_id
+        LIMIT 1
+    ) AS t
+    CROSS JOIN LATERAL (
+        SELECT
+            tenant_id, account_id, call_id, line_id, seq, meter, quantity, match, price, cost, exact_price, exact_cost,
+            price_version_id, cost_version_id
+        FROM usage_lines
+        WHERE tenant_id = t.tenant_id AND account_id = t.account_id AND seq = t.seq AND line_id = named.line_id
+        OFFSET 0
+    ) AS found
+    UNION ALL
+    SELECT
+        found.tenant_id, named.reservation_id, found.account_id, found.call_id, found.line_id, found.seq, found.meter,
+        found.quantity, found.match, found.price, found.cost, found.exact_price, found.exact_cost,
+        found.price_version_id, found.cost_version_id
+    FROM
+        unnest(%(reservation_tenants)s::text[], %(reservations)s::uuid[], %(reservation_lines)s::text[])
+        AS named (tenant_id, reservation_id, line_id)
+    CROSS JOIN LATERAL (
+        SELECT
+            tenant_id, account_id, reservation_id,
+            coalesce(nullif(call_id, ''), 'rsv_' || replace(reservation_id::text, '-', '')) AS call_id
+        FROM reservations
+        WHERE tenant_id = named.tenant_id AND reservation_id = named.reservation_id
+        LIMIT 1
+    ) AS r
+    CROSS JOIN LATERAL (
+        SELECT
+            tenant_id, account_id, call_id, line_id, seq, meter, quantity, match, price, cost, exact_price, exact_cost,
+            price_version_id, cost_version_id
+        FROM usage_lines
+        WHERE
+            tenant_id = r.tenant_id
+            AND account_id = r.account_id
+            AND call_id = r.call_id
+            AND line_id = named.line_id
+            AND reservation_id = r.reservation_id
+        OFFSET 0
+    ) AS found
+) AS u
+LEFT JOIN LATERAL (
+    SELECT number, price, cost, exact_price, exact_cost, price_version_id, cost_version_id, match, stated
     FROM rerated_lines
     WHERE
         tenant_id = u.tenant_id
@@ -360,7 +443,11 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT transaction_id
     FROM transactions
-    WHERE tenant_id = wanted.tenant_id AND account_id = wanted.account_id AND seq = again.seq
+    WHERE
+        tenant_id = wanted.tenant_id
+        AND account_id = wanted.account_id
+        AND seq = again.seq
+        AND kind = 'RERATE'
     LIMIT 1
 ) AS found
 ORDER BY again.seq
@@ -632,11 +719,11 @@ FROM unnest(
 
 -- name: insert_cost_adjustments
 INSERT INTO cost_adjustments (
-    tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost
+    tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost, stated
 )
-SELECT tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost
-FROM unnest(%s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[])
-    AS new (tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost)
+SELECT tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost, stated
+FROM unnest(%s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[], %s::bool[])
+    AS new (tenant_id, captured_transaction_id, adjusting_transaction_id, account_id, cost, stated)
 
 -- name: insert_usage_lines
 INSERT INTO usage_lines (
@@ -661,18 +748,18 @@ FROM unnest(
 -- name: insert_rerated_lines
 INSERT INTO rerated_lines (
     tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
-    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time
+    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time, stated
 )
 SELECT
     tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
-    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time
+    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time, stated
 FROM unnest(
     %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[],
     %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::uuid[], %s::uuid[], %s::text[],
-    %s::timestamptz[]
+    %s::timestamptz[], %s::bool[]
 ) AS new (
     tenant_id, account_id, call_id, line_id, number, captured_seq, seq, price_before, cost_before, price, cost,
-    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time
+    exact_price, exact_cost, price_version_id, cost_version_id, match, create_time, stated
 )
 
 -- name: upsert_usage_counters

@@ -119,6 +119,7 @@ CROSS JOIN LATERAL (
 
 -- name: corrections
 -- By how much transactions of the range corrected costs, with what is left of the cost of the same captured transaction.
+-- A row that names one transaction twice says that its cost was stated as it is: it corrects nothing.
 SELECT
     t.tenant_id, t.account_id, t.seq, a.account_id, a.cost, c.account_id, c.seq, c.kind,
     coalesce(posted.cost, 0) + corrected.cost - given_back.cost
@@ -140,6 +141,7 @@ CROSS JOIN LATERAL (
     FROM refunds AS g
     WHERE g.tenant_id = a.tenant_id AND g.captured_transaction_id = a.captured_transaction_id
 ) AS given_back
+WHERE a.cost <> 0 OR a.adjusting_transaction_id <> a.captured_transaction_id
 
 -- name: usage
 -- What the usage lines of each transaction add up to.

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from imprest_server.core.ids import AccountId, TenantId
+from imprest_server.core.values import value
 from imprest_server.pricing.model import (
     Assignment,
     BookSide,
@@ -39,7 +40,7 @@ T = TypeVar("T")
 ONE = Decimal(1)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Payer:
     """The account that is priced, as far as prices care."""
 
@@ -64,17 +65,27 @@ class InForce:
     rate: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Chains:
-    """The versions that price one payer at one instant, first choice first. Hashable and cheap to compare."""
+    """The versions that price one payer at one instant, first choice first. Hashable and cheap to compare.
+
+    `otherwise` are those of another instant, for lines that these have no price for.
+    """
 
     sale: tuple[InForce, ...]
     cost: tuple[InForce, ...]
+    otherwise: Chains | None = None
+
+    def or_else(self, later: Chains) -> Chains:
+        """These chains, and the later ones for lines that these have no price for."""
+        return self if later == self else replace(self, otherwise=later)
 
     @property
     def version_ids(self) -> Iterator[PriceVersionId]:
         """The versions whose prices are needed."""
-        return (link.version.version_id for link in (*self.sale, *self.cost))
+        yield from (link.version.version_id for link in (*self.sale, *self.cost))
+        if self.otherwise is not None:
+            yield from self.otherwise.version_ids
 
 
 class History(Generic[T]):

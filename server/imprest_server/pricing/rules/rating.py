@@ -6,13 +6,13 @@ Lines are rated in order. Lines that share a month counter move it one after the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from enum import Enum
 
 from imprest_server.core.money import check_range
 from imprest_server.core.usage import RatedLine, UsageReport
+from imprest_server.core.values import value
 from imprest_server.pricing.model import BookSide, CounterKey
 from imprest_server.pricing.rules.catalog import Payer
 from imprest_server.pricing.rules.counters import MonthCounters
@@ -35,7 +35,7 @@ class Rounding(Enum):
     UP_TO = "UP_TO"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rated:
     """A rated report. `price` and `cost` are the sums of the lines, in nanos of the payer's currency.
 

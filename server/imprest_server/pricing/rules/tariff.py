@@ -65,13 +65,14 @@ _Found = tuple[InForce, Entry]
 class Tariff:
     """Chains with the tables of all their versions. Immutable to its users; it remembers matches it has found."""
 
-    __slots__ = ("_by_line", "_by_pair", "_cost", "_sale", "chains")
+    __slots__ = ("_by_line", "_by_pair", "_cost", "_otherwise", "_sale", "chains")
 
     def __init__(self, chains: Chains, tables: Mapping[PriceVersionId, PriceTable]) -> None:
         """`tables` holds at least the versions of the chains; KeyError otherwise."""
         self.chains = chains
         self._sale: tuple[_Step, ...] = tuple((link, tables[link.version.version_id]) for link in chains.sale)
         self._cost: tuple[_Step, ...] = tuple((link, tables[link.version.version_id]) for link in chains.cost)
+        self._otherwise = None if chains.otherwise is None else Tariff(chains.otherwise, tables)
         self._by_line: dict[tuple[str, str, str], Match] = {}
         # Of lines that are told apart by their destination. Meter and whether there is one are part of the words.
         self._by_pair: dict[tuple[Entry, Entry | None, str, bool], Match] = {}
@@ -82,7 +83,13 @@ class Tariff:
         match = self._by_line.get(key)
         if match is not None:
             return match
-        match = self._find(line)
+        try:
+            match = self._find(line)
+        except PriceNotFound:
+            if self._otherwise is None:
+                raise
+            later = self._otherwise.match(line)
+            return replace(later, words=f"by later prices: {later.words}")
         if not any(table.by_destination(line.meter) for _, table in (*self._sale, *self._cost)):
             _keep(self._by_line, key, match)
         return match

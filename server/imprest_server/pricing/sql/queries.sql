@@ -49,6 +49,37 @@ WHERE
 ORDER BY effective_time DESC, number DESC
 LIMIT 1
 
+-- name: list_assignments
+-- Those in force at an instant (NULL: now) and later ones: each holds until the next one of the same side, currency and
+-- account begins; of equals the one made last holds.
+WITH
+    clock AS MATERIALIZED (SELECT coalesce(%(at)s::timestamptz, clock_timestamp()) AS at),
+    spans AS (
+        SELECT
+            side, currency_code, account_id, price_book_id, epoch, effective_time,
+            lead(effective_time) OVER (
+                PARTITION BY side, currency_code, account_id ORDER BY effective_time, epoch
+            ) AS end_time
+        FROM price_assignments
+        WHERE tenant_id = %(tenant)s {filters}
+    )
+SELECT spans.side, spans.currency_code, spans.account_id, spans.price_book_id, spans.epoch, spans.effective_time
+FROM spans CROSS JOIN clock
+WHERE
+    spans.epoch < %(before)s
+    AND (spans.end_time IS NULL OR (spans.end_time > clock.at AND spans.end_time > spans.effective_time))
+    AND (spans.price_book_id = %(book)s OR (%(book)s::text IS NULL AND (
+        spans.price_book_id IS NOT NULL OR spans.effective_time > clock.at
+    )))
+ORDER BY spans.epoch DESC
+LIMIT %(limit)s
+
+-- name: assignments_of_account
+AND account_id = %(account)s
+
+-- name: assignments_of_tenant
+AND account_id IS NULL
+
 -- name: list_prices
 SELECT
     meter, provider, model, destination_prefix, charge_model, trim_scale(unit_price), trim_scale(per_quantity), tiers,

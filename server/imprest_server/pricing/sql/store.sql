@@ -82,7 +82,18 @@ FROM unnest(
 )
 
 -- name: lock_tenant
-SELECT price_epoch FROM tenants WHERE tenant_id = %(tenant)s FOR UPDATE
+-- By the same gate as posting batches, ledger store.sql lock_tenants: later ones queue up behind.
+SELECT locked.price_epoch
+FROM (
+    SELECT %(tenant)s::text AS tenant_id, pg_advisory_xact_lock(hashtextextended(%(tenant)s::text, 0))
+    OFFSET 0
+) AS wanted
+CROSS JOIN LATERAL (
+    SELECT price_epoch
+    FROM tenants
+    WHERE tenant_id = wanted.tenant_id
+    FOR UPDATE
+) AS locked
 
 -- name: clock
 -- Not before the last change, also when the clock has stepped back: what is published later holds later.
