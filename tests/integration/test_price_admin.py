@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -404,9 +404,13 @@ WHERE
 """
 
 
-async def somebody_waits(database: Database) -> None:
+#: Whoever is about to insert.
+INSERTING = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'prices'::regclass"
+
+
+async def somebody_waits(database: Database, how: LiteralString = WAITING) -> None:
     async with await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as watch:
-        while not await (await watch.execute(WAITING)).fetchall():
+        while not await (await watch.execute(how)).fetchall():
             await asyncio.sleep(0.01)
 
 
@@ -427,15 +431,15 @@ async def test_publishing_waits_for_the_batch_under_way_but_not_for_ever(databas
 
 
 async def test_calls_go_on_while_prices_are_inserted(shop: Shop, house: House, database: Database) -> None:
-    """Publishing locks the tenant last: whoever has only inserted prices holds up nobody."""
+    """Publishing locks the tenant last: whoever only inserts prices holds up nobody."""
     await house.open("a", credit=10)
     await shop.book("retail")
-    async with await psycopg.AsyncConnection.connect(database.owner_dsn) as batch:
-        await batch.execute("SELECT 1 FROM tenants FOR KEY SHARE")
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn) as other:
+        await other.execute("LOCK TABLE prices IN SHARE MODE")
         publishing = asyncio.create_task(shop.publish("retail", *[price(model=str(n)) for n in range(2000)]))
-        await somebody_waits(database)
+        await somebody_waits(database, INSERTING)
         assert await house.reserve("a", 1)
-        await batch.rollback()
+        await other.rollback()
         assert (await publishing).value.version is not None
 
 

@@ -25,7 +25,7 @@ def true_up(
     ],
     cost: Annotated[
         str | None,
-        typer.Argument(metavar="[COST]", help="What the providers charge for it in all.", show_default=False),
+        typer.Argument(metavar="COST", help="What the providers charge for it in all.", show_default=False),
     ] = None,
     line: Annotated[
         list[str] | None,
