@@ -18,8 +18,10 @@ from imprest_server.pricing.rows import lines_of, lines_text, plan_of, subscript
 from imprest_server.pricing.rules import month_of
 from imprest_server.pricing.store import Connection, transaction
 
-# Bytes that the message of a usage line takes at most, and what is around the lines.
-_LINE_BYTES = 24_000
+# Bytes that the message of a usage line takes at most without its labels, the frame of a pair of these, and what is
+# around the lines.
+_LINE_BYTES = 4096
+_PAIR_BYTES = 8
 _THING_BYTES = 4096
 
 
@@ -182,4 +184,7 @@ class PlanQueries:
 
 
 def _size(lines: Sequence[UsageLine]) -> int:
-    return _THING_BYTES + _LINE_BYTES * len(lines)
+    labels = sum(
+        _PAIR_BYTES + len(key.encode()) + len(value.encode()) for line in lines for key, value in line.labels.items()
+    )
+    return _THING_BYTES + _LINE_BYTES * len(lines) + labels
