@@ -111,6 +111,9 @@ async def test_a_true_up(ctl: Ctl, admin: AdminClient) -> None:
 async def test_a_true_up_of_single_lines(ctl: Ctl, admin: AdminClient) -> None:
     lines = [replace(SMS, line_id=name) for name in ("a=1", "b", "c")]
     charge = await admin.charge("acme", usage=lines, call_id="call-1")
+    told = (await ctl.ok("explain", charge.transaction_id)).output.splitlines()
+    heading = next(number for number, line in enumerate(told) if line.startswith("SEQ  METER"))
+    assert sorted(line.split()[-1] for line in told[heading : heading + 4]) == ["LINE", "a=1", "b", "c"]
     stated = await ctl.ok("true-up", charge.transaction_id, "--line", "a=1=1", "--line", "b=0.5", "--yes")
     assert stated.output.startswith(
         f"2 usage lines of {charge.transaction_id} cost 1.50 USD, 0.10 USD less than before.\n"

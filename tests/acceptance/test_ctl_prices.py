@@ -55,7 +55,7 @@ async def test_books(ctl: Ctl) -> None:
     ]
     assert (await ctl.ok("prices", "books", "--currency", "eur")).output == "(no price books)\n"
     shown = await ctl.ok("prices", "show", "cost", "--json")
-    assert (shown.json["current"], shown.json["latest"]) == (None, None)
+    assert (shown.json["current"], shown.json["latest"], shown.json["versions"]) == (None, None, [])
     taken = await ctl("prices", "create", "cost", "--side", "cost", "--currency", "USD", "--json")
     assert (taken.status, taken.error["reason"]) == (1, "PRICE_BOOK_EXISTS")
     assert (await ctl("prices", "show", "none")).status == 3
@@ -102,6 +102,9 @@ async def test_publishing_shows_the_differences_first(ctl: Ctl, tmp_path: Path) 
     assert [price["meter"] for price in old.json] == ["llm.input_tokens", "stt.seconds"]
     shown = await ctl.ok("prices", "show", "cost")
     assert "version 2 is in force" in shown.output
+    listed = (await ctl.ok("prices", "show", "cost", "--json")).json["versions"]
+    assert [version["number"] for version in listed] == [2, 1]
+    assert len((await ctl.ok("prices", "show", "cost", "--json", "--limit", "1")).json["versions"]) == 1
 
 
 async def test_what_would_only_hold_in_the_past_is_refused(priced: Ctl) -> None:

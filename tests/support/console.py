@@ -83,7 +83,7 @@ class Console:
         self._hook_url = hook_url
         self._names = {target: ADDRESS, str(config): CONFIG, hook_url: HOOK}
         self._happenings = {
-            "# acme calls +14155550100 for 90 seconds": self._call,
+            "# globex calls +14155550100 for 90 seconds": self._call,
             "# the month is charged": self._month,
             "# hooli is charged 10 USD": self._charge,
         }
@@ -134,7 +134,7 @@ class Console:
         line = UsageLine(
             meter="telephony.outbound_seconds", quantity=Decimal(90), provider="twilio", destination="14155550100"
         )
-        await self._by_admin(lambda admin: admin.record_usage("acme", usage=[line], call_id="call-11"))
+        await self._by_admin(lambda admin: admin.record_usage("globex", usage=[line], call_id="call-11"))
 
     async def _month(self) -> None:
         """Return when the subscription's charge is there."""

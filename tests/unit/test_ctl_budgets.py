@@ -54,6 +54,14 @@ def test_what_is_no_threshold(text: str) -> None:
         parse_threshold(text)
 
 
+def test_all_words_of_a_threshold_are_named() -> None:
+    with pytest.raises(UsageError, match="'loud' is no level or action") as refused:
+        parse_threshold("80,loud")
+    assert refused.value.hint == (
+        "choose from info, warning, critical, emergency, notify, block, stop-calls, label=WORD"
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "expected"),
     [
@@ -74,6 +82,18 @@ def test_what_is_no_threshold(text: str) -> None:
                 "call_ids": ("x", "y"),
             },
             "budget b at 150%, stops 2 calls (halt): 15.00 USD of 10.00 USD spent, 2.00 USD held",
+        ),
+        (
+            AlertKind.BUDGET,
+            {
+                "budget_id": "b",
+                "threshold": Threshold(Decimal(150), AlertLevel.EMERGENCY, ThresholdAction.STOP_CALLS, ""),
+                "spent": Decimal(15),
+                "held": Decimal(2),
+                "limit": Decimal(10),
+                "call_ids": ("x",),
+            },
+            "budget b at 150%, stops 1 call: 15.00 USD of 10.00 USD spent, 2.00 USD held",
         ),
     ],
 )

@@ -123,7 +123,8 @@ def alert_text(alert: Alert) -> str:
     match alert.kind:
         case AlertKind.BUDGET if alert.threshold is not None:
             action = alert.threshold.action
-            stops = f", stops {len(alert.call_ids)} calls" if action is ThresholdAction.STOP_CALLS else ""
+            calls = "1 call" if len(alert.call_ids) == 1 else f"{len(alert.call_ids)} calls"
+            stops = f", stops {calls}" if action is ThresholdAction.STOP_CALLS else ""
             blocks = ", blocks" if action is ThresholdAction.BLOCK else ""
             label = f" ({alert.threshold.action_label})" if alert.threshold.action_label else ""
             spent = f"{amount('spent')} of {amount('limit')} spent, {amount('held')} held"

@@ -395,7 +395,7 @@ CHARGED_LINE: Final = Row[ChargedLine](
         Column("price_version", _of_rated("price_version")),
         Column("cost_version", _of_rated("cost_version")),
         Column("match", _of_rated("match")),
-        Column("line_id", _of_line("line_id")),
+        Column("line_id", _of_line("line_id"), "line", Look.ID),
         Column("labels", _of_line("labels")),
     ),
     lambda line: line.transaction.currency_code,

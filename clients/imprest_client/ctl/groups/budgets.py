@@ -152,6 +152,9 @@ def parse_threshold(text: str) -> Threshold:
             label = word.removeprefix("label=")
         elif word.lower() in choices(ThresholdAction):
             action = parse_choice(ThresholdAction, word, "action")
+        elif word.lower() in choices(AlertLevel):
+            level = parse_choice(AlertLevel, word, "level")
         else:
-            level = parse_choice(AlertLevel, word, "level or action of a threshold")
+            known = ", ".join([*choices(AlertLevel), *choices(ThresholdAction)])
+            raise UsageError(f"{word!r} is no level or action of a threshold", hint=f"choose from {known}, label=WORD")
     return Threshold(Decimal(percent), level, action, label)

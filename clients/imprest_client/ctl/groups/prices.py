@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
 
 from imprest_client.ctl.command import AccountId, Limit, command
 from imprest_client.ctl.failures import UsageError
-from imprest_client.ctl.output import Format
+from imprest_client.ctl.output import Format, as_object
 from imprest_client.ctl.price_rows import (
     ASSIGNMENT,
     BOOK,
@@ -66,13 +67,18 @@ def books(
 def show(session: Session, book: BookId, limit: Limit = None) -> None:
     """Show a price book and its versions, the newest first."""
     state = session.pricing.get_price_book(book)
-    if session.out.form is not Format.TABLE:
+    versions = session.pricing.list_price_versions(book)
+    if session.out.form is Format.JSON:
+        listed = [as_object(VERSION, version) for version in islice(versions, limit or None)]
+        session.out.document({**as_object(BOOK_STATE, state), "versions": listed})
+        return
+    if session.out.form is Format.CSV:
         session.out.one(BOOK_STATE, state)
         return
     session.out.one(BOOK, state.book)
     current = f"version {state.current.number} is in force" if state.current else "nothing is in force"
     session.out.say(f"\n{current}")
-    session.out.many(VERSION, session.pricing.list_price_versions(book), limit=limit, nothing="no versions")
+    session.out.many(VERSION, versions, limit=limit, nothing="no versions")
 
 
 @command(app, "list")

@@ -31,7 +31,7 @@ def true_up(
         list[str] | None,
         typer.Option(
             metavar="LINE=COST",
-            help="What a provider charges for one usage line, in place of COST; can be given several times.",
+            help="What one usage line costs (`explain` shows their ids), in place of COST; can be given several times.",
         ),
     ] = None,
     reason: Reason = "",
