@@ -204,7 +204,7 @@ class Meter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageLine:
-    """A quantity measured on one meter, in its unit."""
+    """A quantity measured on one meter, in its unit. `destination` is a number in E.164, with or without its plus."""
 
     meter: str
     quantity: Decimal

@@ -43,7 +43,7 @@ def to_usage_line(line: model.UsageLine) -> usage_pb2.UsageLine:
         provider=line.provider,
         model=line.model,
         quantity=to_number(line.quantity),
-        destination=line.destination,
+        destination=line.destination.removeprefix("+"),
         operation=line.operation,
         labels=line.labels,
     )
