@@ -1,4 +1,4 @@
-"""The model as rows to write: the elements of array literals, in the column order of the statements in sql/store.sql.
+"""The model as rows to write: the elements of array literals, in the column order of the statements in sql/write.sql.
 
 The other direction is `rows.py`.
 """

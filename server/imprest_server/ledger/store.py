@@ -1,4 +1,4 @@
-"""Loads what a batch works on, under its locks, and writes what the batch decided. SQL in sql/store.sql.
+"""Loads what a batch works on, under its locks (sql/load.sql), and writes what the batch decided (sql/write.sql).
 
 Both send separate statements down one pipeline: a round trip each, and one more when captures are needed, which are
 rare. The order of the loading statements matters: a statement sees what was committed before it began, so everything
@@ -49,7 +49,7 @@ from imprest_server.ledger.working_set import (
 Connection = AsyncConnection[tuple[Any, ...]]
 Cursor = AsyncCursor[tuple[Any, ...]]
 
-_BLOCKS = load_sql("imprest_server.ledger", "sql/store.sql")
+_BLOCKS = load_sql("imprest_server.ledger", "sql/load.sql") | load_sql("imprest_server.ledger", "sql/write.sql")
 SQL: dict[str, LiteralString] = {
     name: block.replace("{wanted_books}", _BLOCKS["wanted_books"]) for name, block in _BLOCKS.items()
 }

@@ -141,7 +141,7 @@ FROM new
 JOIN heads ON heads.tenant_id = new.tenant_id
 
 -- name: lock_tenant
--- By the same gate as posting batches, ledger store.sql lock_tenants: later ones queue up behind.
+-- By the same gate as posting batches, ledger load.sql lock_tenants: later ones queue up behind.
 SELECT locked.budget_epoch
 FROM (
     SELECT %(tenant)s::text AS tenant_id, pg_advisory_xact_lock(hashtextextended(%(tenant)s::text, 0))

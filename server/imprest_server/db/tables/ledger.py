@@ -178,7 +178,7 @@ reservations = Table(
         "amount >= 0 AND captured >= 0 AND absorbed >= 0 AND used_so_far >= 0", name="ck_reservations_amounts"
     ),
     CheckConstraint("used_cost >= 0 AND captured_cost >= 0", name="ck_reservations_costs"),
-    # store.sql load_accounts: the due holds of one account, in the order they expire
+    # ledger load.sql load_accounts: the due holds of one account, in the order they expire
     Index(
         "ix_reservations_due",
         "tenant_id",
@@ -222,7 +222,7 @@ transactions = Table(
     CheckConstraint(values("kind", *_KINDS), name="ck_transactions_kind"),
     CheckConstraint("seq > 0", name="ck_transactions_seq"),
     CheckConstraint("length(chain_hash) = 32", name="ck_transactions_chain_hash"),
-    # store.sql load_external_references; one credit per reference
+    # ledger load.sql load_external_references; one credit per reference
     Index(
         "uq_transactions_external_reference",
         "tenant_id",
@@ -231,7 +231,7 @@ transactions = Table(
         unique=True,
         postgresql_where=text("external_reference IS NOT NULL"),
     ),
-    # store.sql load_captures_to_refund; queries.sql list_transactions, filtered by reservation
+    # ledger load.sql load_captures_to_refund; queries.sql list_transactions, filtered by reservation
     Index(
         "ix_transactions_reservation",
         "tenant_id",
@@ -303,7 +303,7 @@ cost_adjustments = Table(
     money("cost"),
     # Whether a true-up has said what the captured transaction costs: then prices have no say in it any more.
     Column("stated", Boolean, nullable=False, server_default=text("false")),
-    # store.sql load_captures, load_captures_to_refund; verify.sql
+    # ledger load.sql load_captures, load_captures_to_refund; verify.sql
     PrimaryKeyConstraint(
         "tenant_id", "captured_transaction_id", "adjusting_transaction_id", name="pk_cost_adjustments"
     ),
@@ -367,7 +367,7 @@ usage_lines = Table(
     time("start_time"),
     time("end_time", nullable=True),
     time("create_time"),
-    # ledger store.sql load_usage_lines, load_usage_counts
+    # ledger load.sql load_usage_lines, load_usage_counts
     PrimaryKeyConstraint("tenant_id", "account_id", "call_id", "line_id", name="pk_usage_lines"),
     ForeignKeyConstraint(
         ["tenant_id", "account_id", "seq"],
@@ -411,7 +411,7 @@ rerated_lines = Table(
     time("create_time"),
     # Whether a true-up has said what the line costs.
     Column("stated", Boolean, nullable=False, server_default=text("false")),
-    # ledger store.sql load_line_amounts
+    # ledger load.sql load_line_amounts
     PrimaryKeyConstraint("tenant_id", "account_id", "call_id", "line_id", "number", name="pk_rerated_lines"),
     ForeignKeyConstraint(
         ["tenant_id", "account_id", "call_id", "line_id"],
@@ -427,7 +427,7 @@ rerated_lines = Table(
     CheckConstraint(
         "price >= 0 AND cost >= 0 AND exact_price >= 0 AND exact_cost >= 0", name="ck_rerated_lines_amounts"
     ),
-    # ledger store.sql load_rerates; verify.sql
+    # ledger load.sql load_rerates; verify.sql
     Index("ix_rerated_lines_captured", "tenant_id", "account_id", "captured_seq"),
 )
 
@@ -444,7 +444,7 @@ usage_counters = Table(
     required("model", Text),
     required("destination_prefix", Text),
     decimal("quantity"),
-    # ledger store.sql load_usage_counters
+    # ledger load.sql load_usage_counters
     PrimaryKeyConstraint(
         "tenant_id",
         "account_id",
