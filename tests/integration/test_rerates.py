@@ -483,6 +483,11 @@ async def test_as_published_now_is_by_later_prices_where_a_hold_had_none(desk: D
         )
     )
     assert (desk.book()["revenue"], (await desk.rerate())[0]) == (13 * NANO, [])
+    # A version of costs is for these lines, too.
+    cost = await desk.shop.open(COST, [unit("0", SECONDS)])
+    await desk.rerate(await desk.shop.publish(cost, [unit("0.5", SECONDS), unit("0.25", speech)]))
+    book = desk.book()
+    assert (book["revenue"], book["provider_cost"]) == (13 * NANO, 2 * NANO)
 
 
 async def test_two_rerates_at_once_do_not_add_up(desk: Desk) -> None:
