@@ -414,9 +414,10 @@ async def test_profiles_choose_the_server(target: str, admin: AdminClient, tmp_p
     await ctl.ok("profiles", "use", "here")
     await ctl.ok("balance", "acme")
     listed = (await ctl.ok("profiles", "list", "--json")).json
+    plain = {"tls": False, "ca_file": None, "has_token": False}
     assert listed == [
-        {"name": "gone", "address": "127.0.0.1:1", "has_token": False, "zone": None, "is_default": False},
-        {"name": "here", "address": target, "has_token": False, "zone": "Asia/Tokyo", "is_default": True},
+        {"name": "gone", "address": "127.0.0.1:1", **plain, "zone": None, "is_default": False},
+        {"name": "here", "address": target, **plain, "zone": "Asia/Tokyo", "is_default": True},
     ]
     await ctl.ok("profiles", "remove", "here")
     assert (await ctl("balance", "acme", "--profile", "here")).status == 2

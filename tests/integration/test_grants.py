@@ -275,7 +275,6 @@ def test_foreign_keys_work_and_do_not_leak(app: psycopg.Connection) -> None:
         ("UPDATE prices SET markup = 1, margin_percent = 1", "ck_prices_derived"),
         ("UPDATE price_assignments SET side = ''", "ck_price_assignments_side"),
         ("UPDATE price_assignments SET epoch = 0", "ck_price_assignments_epoch"),
-        ("UPDATE cost_adjustments SET cost = 0", "ck_cost_adjustments_cost"),
         ("UPDATE rerated_lines SET number = 0", "ck_rerated_lines_number"),
         ("UPDATE rerated_lines SET price = -1", "ck_rerated_lines_amounts"),
         ("UPDATE subscriptions SET epoch = 0", "ck_subscriptions_epoch"),

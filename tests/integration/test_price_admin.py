@@ -530,6 +530,7 @@ async def test_assignments_in_force_and_to_come(shop: Shop, house: House) -> Non
     # Of equal instants the one made last holds.
     await shop.assign("retail", "a", effective_time=soon)
     assert await found(account_id=AccountId("a"), at=soon) == [("a", "retail")]
+    assert await found(account_id=AccountId("a")) == [("a", "retail"), ("a", "vip")]
 
     first, token = await shop.queries.list_assignments(TENANT, page_size=2)
     rest, end = await shop.queries.list_assignments(TENANT, page_size=9, page_token=token)

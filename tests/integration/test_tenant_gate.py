@@ -27,8 +27,9 @@ LIMITS = {"statement_timeout_ms": 100_000, "lock_timeout_ms": 100_000}
 
 async def begin_batch(conn: Connection) -> int:
     """What a posting batch begins with; the budget epoch it sees."""
-    params = {"tenants": array([text(TENANT)]), "visible": tenants_setting([TENANT])}
-    cursor = await conn.execute(SQL["lock_tenants"], params)
+    cursor = await conn.execute(
+        SQL["lock_tenants"], {"tenants": array([text(TENANT)]), "visible": tenants_setting([TENANT])}
+    )
     ((_, _, budget_epoch),) = await cursor.fetchall()
     return int(budget_epoch)
 

@@ -218,7 +218,8 @@ def _result(reply: Any) -> Result:
     if "charge" in names:
         fields.update({name: _text(getattr(reply.charge, name)) for name in _CHARGE})
     if "difference" in names:
-        fields["provider_cost"] = _text(reply.difference)
+        # A true-up has no charge to tell: it moves no money of the customer's.
+        fields.update(dict.fromkeys(_CHARGE, "0") | {"provider_cost": _text(reply.difference)})
     if "final_unit" in names:
         fields["final_unit"] = reply.final_unit
     if "denial_reason" in names and reply.denial_reason:
