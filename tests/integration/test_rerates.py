@@ -283,6 +283,30 @@ async def test_costs_follow_a_cost_version_and_leave_the_customer_alone(desk: De
     assert desk.book()["provider_cost"] == 1 * NANO, "the cost of a re-rate is that of the transaction"
 
 
+@pytest.mark.usefixtures("moving_clock")
+@pytest.mark.parametrize("quantity", [4, 8, 12])
+async def test_costs_of_a_late_commit_were_posted_by_the_expiry_too(desk: Desk, quantity: int) -> None:
+    await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    hold = await desk.lanes.hold(await desk.lanes.open("ann", "100"), "30")
+    await desk.lanes.post(
+        ops.Extend(
+            tenant_id=TENANT, idempotency_key=desk.lanes.key(), reservation_id=hold, used=units(8, meter=SECONDS)
+        )
+    )
+    clock.advance(desk.database.owner_dsn, 3600)
+    late = ops.Commit(
+        tenant_id=TENANT,
+        idempotency_key=desk.lanes.key(),
+        reservation_id=hold,
+        usage=units(quantity, meter=SECONDS),
+    )
+    assert (await desk.lanes.post(late)).reply.late
+    for price in ("0.1", "1", "0"):
+        await desk.rerate(await desk.shop.publish(cost, [unit(price, SECONDS)]))
+        assert desk.book()["provider_cost"] == quantity * usd(price).nanos
+
+
 async def test_a_cost_that_was_stated_is_left_alone(desk: Desk) -> None:
     sale, cost = await desk.shop.open(SALE, [unit("1", SECONDS)]), await desk.shop.open(COST, [unit("0.4", SECONDS)])
     ann = await desk.lanes.open("ann", "100")
