@@ -1,6 +1,7 @@
 """TrueUpCost through gRPC."""
 
 from contextlib import AsyncExitStack
+from decimal import Decimal as PyDecimal
 
 import grpc
 import pytest
@@ -157,6 +158,7 @@ async def test_each_provider_states_its_lines(database: Database, of: str) -> No
         assert first.difference == Money(currency_code="USD", units=2)
         assert first.transaction.kind == transaction_pb2.TRANSACTION_KIND_TRUE_UP
         assert (await server.usage.TrueUpCost(stating("k1", stt=Money(currency_code="USD", units=3)))).replayed
+        assert await refused(stating("k0", stt=usd("9"), tts=usd("1"))) == "NOT_FOUND"
         lower = await server.usage.TrueUpCost(stating("k2", stt=Money(currency_code="USD"), llm=usd("1.5")))
         assert lower.difference == usd("-2.5") and len(lower.transaction.postings) == 1
         assert await refused(stating("k3", tts=usd("1"))) == "NOT_FOUND"
@@ -171,3 +173,56 @@ async def test_each_provider_states_its_lines(database: Database, of: str) -> No
         both.ClearField("lines")
         assert (await server.usage.TrueUpCost(both)).difference == usd("-0.5")
         assert await refused(stating("k5", stt=usd("1"))) == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("of", ["server", "fake"])
+async def test_the_lines_of_a_late_commit(database: Database, of: str) -> None:
+    """An expiry has posted a part of their cost."""
+    async with AsyncExitStack() as stack:
+        fake = None
+        if of == "fake":
+            fake = await stack.enter_async_context(fake_adapter())
+            server = fake._server
+        else:
+            clock.install(database.owner_dsn)
+            shop = await stack.enter_async_context(shop_on(database))
+            await shop.sell_units()
+            server = await stack.enter_async_context(running_server(database))
+        await server.accounts.CreateAccount(
+            account_service_pb2.CreateAccountRequest(
+                account=account_pb2.Account(account_id="ann", currency_code="USD"), idempotency_key="a"
+            )
+        )
+        await server.accounts.AddCredit(
+            account_service_pb2.AddCreditRequest(account_id="ann", amount=usd("50"), idempotency_key="c")
+        )
+
+        def used(quantity: str) -> usage_pb2.UsageReport:
+            line = usage_pb2.UsageLine(meter=UNIT_METER, line_id="stt", quantity=Decimal(value=quantity))
+            return usage_pb2.UsageReport(lines=[line])
+
+        reserved = await server.ledger.Reserve(
+            ledger_service_pb2.ReserveRequest(account_id="ann", estimate=used("20"), idempotency_key="r")
+        )
+        hold = reserved.reservation.reservation_id
+        await server.ledger.Extend(
+            ledger_service_pb2.ExtendRequest(reservation_id=hold, used=used("8"), idempotency_key="e")
+        )
+        if fake is None:
+            clock.advance(database.owner_dsn, 3600)
+        else:
+            await fake.advance(PyDecimal(3600))
+        late = await server.ledger.Commit(
+            ledger_service_pb2.CommitRequest(reservation_id=hold, usage=used("12"), idempotency_key="k")
+        )
+        assert late.late and late.charge.provider_cost == usd("1")
+
+        def stating(cost: str, **target: str) -> usage_service_pb2.TrueUpCostRequest:
+            lines = [usage_service_pb2.LineCost(line_id="stt", cost=usd(cost))]
+            return usage_service_pb2.TrueUpCostRequest(idempotency_key=f"{cost} {target}", lines=lines, **target)
+
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await server.usage.TrueUpCost(stating("0", transaction_id=late.transaction_id))
+        assert details_of(error.value).reason == "INVALID_ARGUMENT"
+        for cost, difference in (("0.5", "-2.5"), ("4", "3.5"), ("0", "-4")):
+            assert (await server.usage.TrueUpCost(stating(cost, reservation_id=hold))).difference == usd(difference)

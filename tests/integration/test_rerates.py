@@ -16,6 +16,7 @@ from imprest_server.core.ids import AccountId, TransactionId
 from imprest_server.core.money import nanos_of
 from imprest_server.core.usage import UsageReport
 from imprest_server.db.embedded import EmbeddedPostgres
+from imprest_server.db.migrations import upgrade
 from imprest_server.db.pool import read_pool
 from imprest_server.ledger import operations as ops
 from imprest_server.ledger.queries import Queries
@@ -282,6 +283,30 @@ async def test_costs_follow_a_cost_version_and_leave_the_customer_alone(desk: De
     assert desk.book()["provider_cost"] == 1 * NANO, "the cost of a re-rate is that of the transaction"
 
 
+@pytest.mark.usefixtures("moving_clock")
+@pytest.mark.parametrize("quantity", [4, 8, 12])
+async def test_costs_of_a_late_commit_were_posted_by_the_expiry_too(desk: Desk, quantity: int) -> None:
+    await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.5", SECONDS)])
+    hold = await desk.lanes.hold(await desk.lanes.open("ann", "100"), "30")
+    await desk.lanes.post(
+        ops.Extend(
+            tenant_id=TENANT, idempotency_key=desk.lanes.key(), reservation_id=hold, used=units(8, meter=SECONDS)
+        )
+    )
+    clock.advance(desk.database.owner_dsn, 3600)
+    late = ops.Commit(
+        tenant_id=TENANT,
+        idempotency_key=desk.lanes.key(),
+        reservation_id=hold,
+        usage=units(quantity, meter=SECONDS),
+    )
+    assert (await desk.lanes.post(late)).reply.late
+    for price in ("0.1", "1", "0"):
+        await desk.rerate(await desk.shop.publish(cost, [unit(price, SECONDS)]))
+        assert desk.book()["provider_cost"] == quantity * usd(price).nanos
+
+
 async def test_a_cost_that_was_stated_is_left_alone(desk: Desk) -> None:
     sale, cost = await desk.shop.open(SALE, [unit("1", SECONDS)]), await desk.shop.open(COST, [unit("0.4", SECONDS)])
     ann = await desk.lanes.open("ann", "100")
@@ -318,6 +343,27 @@ async def test_a_cost_that_was_stated_is_left_alone(desk: Desk) -> None:
     await desk.rerate(await desk.shop.publish(sale, [unit("2", SECONDS)]))
     book = desk.book()
     assert (book["revenue"], book["provider_cost"]) == (36 * NANO, 7 * NANO + 6 * NANO // 10)
+
+
+async def test_what_was_stated_before_there_was_a_mark_is_left_alone(desk: Desk) -> None:
+    """Migration 0008 marks it; what re-rates have changed it does not."""
+    await desk.shop.open(SALE, [unit("1", SECONDS)])
+    cost = await desk.shop.open(COST, [unit("0.4", SECONDS)])
+    await desk.lanes.open("ann", "100")
+    invoiced, rerated = [await desk.charge(10) for _ in range(2)]
+    await desk.rerate(await desk.shop.publish(cost, [unit("0.5", SECONDS)]))
+    await desk.lanes.post(
+        ops.TrueUpCost(tenant_id=TENANT, idempotency_key=desk.lanes.key(), transaction_id=invoiced, cost=usd("9"))
+    )
+    with psycopg.connect(desk.database.owner_dsn) as owner:
+        for table in ("cost_adjustments", "rerated_lines"):
+            owner.execute(f"ALTER TABLE {table} DROP COLUMN stated")
+        owner.execute("ALTER TABLE cost_adjustments ADD CONSTRAINT ck_cost_adjustments_cost CHECK (cost <> 0)")
+        owner.execute("UPDATE alembic_version SET version_num = '0007'")
+    upgrade(desk.database.owner_dsn)
+    done, _, _ = await desk.rerate(await desk.shop.publish(cost, [unit("0.6", SECONDS)]))
+    assert {item.used.transaction_id: bool(item.skipped) for item in done} == {invoiced: True, rerated: False}
+    assert desk.book()["provider_cost"] == 9 * NANO + 6 * NANO
 
 
 async def test_lines_whose_cost_was_stated_are_left_alone(desk: Desk) -> None:
@@ -483,6 +529,11 @@ async def test_as_published_now_is_by_later_prices_where_a_hold_had_none(desk: D
         )
     )
     assert (desk.book()["revenue"], (await desk.rerate())[0]) == (13 * NANO, [])
+    # A version of costs is for these lines, too.
+    cost = await desk.shop.open(COST, [unit("0", SECONDS)])
+    await desk.rerate(await desk.shop.publish(cost, [unit("0.5", SECONDS), unit("0.25", speech)]))
+    book = desk.book()
+    assert (book["revenue"], book["provider_cost"]) == (13 * NANO, 2 * NANO)
 
 
 async def test_two_rerates_at_once_do_not_add_up(desk: Desk) -> None:

@@ -234,9 +234,36 @@ async def test_what_refunds_have_reversed_cannot_be_taken_again(database: Databa
     ).reply
     target = {"transaction_id": reply.transaction_id}
     await lanes.post(refund(lanes, "6", **target))
-    with pytest.raises(InvalidArgument, match="reversed"):
+    with pytest.raises(InvalidArgument, match="less than nothing"):
         await lanes.post(true_up_lines(lanes, target, stt="0"))
     await lanes.post(true_up_lines(lanes, target, stt="0.5"))
+    assert cost_of(database) == 0
+
+
+@pytest.mark.parametrize("quantity", ["2", "4", "8"], ids=["less", "as it was", "more"])
+async def test_the_lines_of_a_late_commit_cost_what_the_expiry_has_posted(
+    database: Database, lanes: Lanes, quantity: str
+) -> None:
+    outcome = await lanes.post(
+        ops.Reserve(tenant_id=TENANT, idempotency_key=lanes.key(), account_id="ann", estimate=units(20))  # type: ignore[arg-type]
+    )
+    assert outcome.reply.reservation is not None
+    hold = outcome.reply.reservation.reservation_id
+    await lanes.post(ops.Extend(tenant_id=TENANT, idempotency_key=lanes.key(), reservation_id=hold, used=units(8)))
+    clock.advance(database.owner_dsn, 3600)
+    late = ops.Commit(
+        tenant_id=TENANT, idempotency_key=lanes.key(), reservation_id=hold, usage=call_of(quantity, quantity)
+    )
+    committed = (await lanes.post(late)).reply
+    if committed.transaction_id is not None:
+        with pytest.raises(InvalidArgument, match="less than nothing"):
+            await lanes.post(true_up_lines(lanes, {"transaction_id": committed.transaction_id}, stt="0", llm="0"))
+    for costs in ({"stt": "0.1"}, {"llm": "0.2"}, {"stt": "5", "llm": "0"}, {"stt": "0"}, {"stt": "1", "llm": "2"}):
+        before = cost_of(database)
+        reply = (await lanes.post(true_up_lines(lanes, {"reservation_id": hold}, **costs))).reply
+        assert cost_of(database) == before + difference(reply)
+    assert cost_of(database) == 3 * NANO
+    await lanes.post(true_up_lines(lanes, {"reservation_id": hold}, stt="0", llm="0"))
     assert cost_of(database) == 0
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from imprest_server.core.errors import PriceNotFound
 from imprest_server.core.usage import UsageLine
 from imprest_server.pricing.model import BookSide, Price
-from imprest_server.pricing.rules import PriceTable, explain
+from imprest_server.pricing.rules import Chains, InForce, PriceTable, Tariff, explain
 from tests.oracle.rating import best_price
-from tests.support.pricing import METER, book, line, nanos, price, rated, report, tariff, tariff_of
+from tests.support.pricing import METER, book, line, nanos, price, rated, report, tariff, tariff_of, version
 
 LLM, VOICE = "llm.input_tokens", "llm.voice_input_tokens"
 
@@ -145,6 +145,39 @@ def test_a_cost_in_another_currency_needs_an_exchange_rate() -> None:
         assert (error.side, error.missing) == ("COST", "exchange rate from USD to EUR")
     with_rate = tariff([price(LLM)], [price(LLM, unit_price=2)], exchange_rate="0.5", currency_code="USD")
     assert rated(report(line(LLM)), with_rate).cost == nanos("1")
+
+
+def test_a_price_that_only_lacks_the_exchange_rate_of_its_cost_stays() -> None:
+    """The customer was promised it; who prices the line later has a say in its cost alone."""
+    links = {
+        name: InForce(book(name, side, currency), version(name), "EUR", exchange_rate)
+        for name, side, currency, exchange_rate in (
+            ("then", BookSide.SALE, "EUR", Decimal(1)),
+            ("then-usd", BookSide.COST, "USD", None),
+            ("now", BookSide.SALE, "EUR", Decimal(1)),
+            ("now-usd", BookSide.COST, "USD", Decimal("0.5")),
+        )
+    }
+    prices = {
+        "then": [price(LLM, unit_price=1), price(METER, margin_percent=10)],
+        "then-usd": [price(LLM, unit_price=2), price(METER, unit_price=2)],
+        "now": [price(LLM, unit_price=7), price(METER, unit_price=8), price("stt.seconds", unit_price=9)],
+        "now-usd": [price(LLM, unit_price=4), price(METER, unit_price=4), price("stt.seconds", unit_price=4)],
+    }
+    tables = {link.version.version_id: PriceTable(prices[name]) for name, link in links.items()}
+    later = Chains((links["now"],), (links["now-usd"],))
+    own = Chains((links["then"],), (links["then-usd"],))
+    both = Tariff(own.or_else(later), tables)
+    result = rated(report(line(LLM), line(METER), line("stt.seconds")), both)
+    assert [(item.price, item.cost) for item in result.lines] == [(nanos(p), nanos("2")) for p in ("1", "8", "9")]
+    kept, *others = [item.match for item in result.lines]
+    assert kept.startswith("price: book then ") and "; cost: by later prices: book now-usd " in kept
+    assert all(match.startswith("by later prices: price: book now ") for match in others)
+    without = Tariff(own.or_else(Chains(later.sale, ())), tables)
+    assert [(item.price, item.cost) for item in rated(report(line(LLM)), without).lines] == [(nanos("1"), 0)]
+    still = Tariff(own.or_else(Chains(later.sale, own.cost)), tables)
+    with pytest.raises(PriceNotFound):
+        still.match(line(LLM))
 
 
 def test_what_a_tariff_remembers_is_bounded() -> None:

@@ -225,7 +225,7 @@ def test_endings_that_take_long_leave_the_spool_its_threads(
             call.used("0.1")
         hanging_up = threading.Thread(target=agent.hang_up, args=(held, 1), daemon=True)
         hanging_up.start()
-        hanging_up.join(30)
+        hanging_up.join(PATIENCE_S)
         is_done = not hanging_up.is_alive()
         released.set()
         assert is_done

@@ -90,6 +90,16 @@ class _Chosen:
         version_id = posted.price_version if book.side is BookSide.SALE else posted.cost_version
         return version_id is None or self.catalog.is_of_book(version_id, book.price_book_id)
 
+    def chains(self, payer: Payer, at: datetime) -> Chains:
+        """The prices of an instant; on a version's side that version alone."""
+        chains = self.catalog.chains(payer, self.epoch, at)
+        if self.link is None:
+            return chains
+        book, version = self.link
+        rate = self.catalog.exchange_rate(book, payer.currency_code, self.epoch, at)
+        only = (InForce(book, version, payer.currency_code, rate),)
+        return Chains(only, chains.cost) if book.side is BookSide.SALE else Chains(chains.sale, only)
+
 
 class Rerates:
     """Re-rates a tenant's usage. Raises InvalidArgument, NotFound, IdempotencyKeyReused, Conflict, Unavailable."""
@@ -151,20 +161,17 @@ class Rerates:
         return _Chosen(catalog, epoch, (catalog.books[version.price_book_id], version), op.account_id)
 
     async def _rerated(self, conn: Connection, chosen: _Chosen, payer: Payer, used: UsedTransaction) -> Rerated:
-        chains = chosen.catalog.chains(payer, chosen.epoch, used.price_time)
+        chains = chosen.chains(payer, used.price_time)
         if used.else_time is not None:
-            chains = chains.or_else(chosen.catalog.chains(payer, chosen.epoch, used.else_time))
+            chains = chains.or_else(chosen.chains(payer, used.else_time))
         side = None
         stays = tuple(line.rated for line in used.lines)
         if chosen.link is not None:
-            book, version = chosen.link
+            book, _ = chosen.link
             side = book.side
-            rate = chosen.catalog.exchange_rate(book, payer.currency_code, chosen.epoch, used.price_time)
-            only = (InForce(book, version, payer.currency_code, rate),)
             if side is BookSide.SALE and book.currency_code != payer.currency_code:
                 problem = f"the prices are in {book.currency_code}"
                 return Rerated(used=used, currency_code=payer.currency_code, lines=stays, skipped=problem)
-            chains = Chains(only, chains.cost) if side is BookSide.SALE else Chains(chains.sale, only)
         tables = await self._cache.tables(conn, [(payer.tenant_id, version_id) for version_id in chains.version_ids])
         tariff, skipped, lines = Tariff(chains, tables), "", stays
         if side is BookSide.COST and all(line.cost_stated for line in used.lines):

@@ -67,6 +67,7 @@ def _in_all(tenant: Tenant, cost: int, captures: list[Transaction]) -> dict[str,
 def _by_lines(tenant: Tenant, request: Request, captures: list[Transaction]) -> dict[str, int]:
     """By how much the captures of the lines cost more or less. Raises Denied(NOT_FOUND), Denied(INVALID_ARGUMENT)."""
     moved: dict[str, int] = {}
+    stated: dict[tuple[str, str], int] = {}
     for line_id, text in request["line_costs"].items():
         posted = {
             transaction.transaction_id: line.cost
@@ -79,12 +80,21 @@ def _by_lines(tenant: Tenant, request: Request, captures: list[Transaction]) -> 
         ((name, cost),) = posted.items()
         if name in tenant.stated:
             _refuse(f"of transaction {name}: it has been stated in all, so state all of it again")
-        stated = nanos_from_text(text)
-        moved[name] = moved.get(name, 0) + stated - tenant.line_costs.get((name, line_id), cost)
-        tenant.line_costs[name, line_id] = stated
+        stated[name, line_id] = nanos_from_text(text)
+        moved[name] = moved.get(name, 0) + stated[name, line_id] - tenant.line_costs.get((name, line_id), cost)
+    expiries = [entry for entry in captures if entry.kind == "EXPIRE" and entry.transaction_id not in tenant.stated]
     for transaction in captures:
-        if tenant.net_cost(transaction) + moved.get(transaction.transaction_id, 0) < 0:
-            _refuse("refunds have reversed of its cost, so state all of it again")
+        name = transaction.transaction_id
+        missing = -moved.get(name, 0) - tenant.net_cost(transaction)
+        if missing <= 0:
+            continue
+        # The lines of a late commit cost what it and the expiry before it have posted together.
+        expiry = expiries[0] if expiries and transaction.kind == "LATE_COMMIT" else None
+        if expiry is None or tenant.net_cost(expiry) < missing:
+            _refuse(f"of transaction {name}: less than nothing would be left of its cost, so state all of it again")
+        moved[name] += missing
+        moved[expiry.transaction_id] = -missing
+    tenant.line_costs |= stated
     return moved
 
 

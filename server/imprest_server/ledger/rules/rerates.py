@@ -49,9 +49,10 @@ def rerate(ledger: Ledger, request: Request, op: Rerate, now: datetime) -> Reply
     if price < 0:
         beyond = sum(capture.charged for capture in captures) - sum(line.price for line in lines)
         charge, allocations = _give_back(draft, captures, rerate_id, min(-price, max(0, beyond)))
-    # The cost is that of the transaction itself, also when a re-rate has charged for it.
+    # The cost is that of the transaction itself, also when a re-rate has charged for it, and before it of its expiry.
     cost = sum(line.cost - amounts.cost for line, amounts in changed)
-    costs = spread_cost(draft, [own], rerate_id, cost)
+    expiry = _expiry_before(ledger, op)
+    costs = spread_cost(draft, [own] if expiry is None or expiry.stated else [own, expiry], rerate_id, cost)
     cost = sum(adjustment.cost for adjustment in costs)
     post_charge(draft, charge)
     post_cost(draft, cost)
@@ -109,13 +110,19 @@ def _captures(ledger: Ledger, op: Rerate) -> list[Capture]:
     """What has charged for the lines, newest first: earlier re-rates, the transaction, the expiry it came after."""
     ids = [*reversed(ledger.rerates_of[op.tenant_id, op.transaction_id]), op.transaction_id]
     found = [ledger.captures[op.tenant_id, transaction_id] for transaction_id in ids]
-    if op.reservation_id is not None:
-        provisional = ledger.reservation((op.tenant_id, op.reservation_id)).provisional
-        if provisional is not None and provisional.transaction_id is not None:
-            expiry = ledger.captures[op.tenant_id, provisional.transaction_id]
-            if expiry.seq < op.seq:  # a capture before the expiry was for other usage
-                found.append(expiry)
-    return found
+    expiry = _expiry_before(ledger, op)
+    return found if expiry is None else [*found, expiry]
+
+
+def _expiry_before(ledger: Ledger, op: Rerate) -> Capture | None:
+    """The expiry that has charged for a part of the lines, when a late commit is re-rated."""
+    if op.reservation_id is None:
+        return None
+    provisional = ledger.reservation((op.tenant_id, op.reservation_id)).provisional
+    if provisional is None or provisional.transaction_id is None:
+        return None
+    expiry = ledger.captures[op.tenant_id, provisional.transaction_id]
+    return expiry if expiry.seq < op.seq else None  # a capture before the expiry was for other usage
 
 
 def _collect(draft: Draft, price: int) -> ChargeBreakdown:

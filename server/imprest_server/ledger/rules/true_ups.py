@@ -46,18 +46,21 @@ def true_up_cost(ledger: Ledger, request: Request, op: TrueUpCost, now: datetime
 
 def _true_up_lines(ledger: Ledger, request: Request, op: TrueUpCost, draft: Draft, captures: list[Capture]) -> Reply:
     """Post by how much the lines cost more, and by how much less. What each transaction costs stays the sum of its
-    lines, so it cannot have been stated in all, nor reversed below what is left."""
+    lines, so it cannot have been stated in all, nor reversed below what is left. The lines of a late commit cost what
+    it and the expiry before it have posted together."""
     lines = [_costed(ledger, op, draft, captures, line_id, cost) for line_id, cost in (op.line_costs or {}).items()]
     by_seq: dict[int, int] = dict.fromkeys((capture.seq for capture in captures), 0)
     for line in lines:
         by_seq[line.captured_seq] += line.rated.cost - line.before.cost
     adjusting_id = TransactionId(request.first_id)
+    expiry = _expiry_among(captures, ledger, op)
     adjustments = []
     for capture in captures:
         difference = by_seq[capture.seq]
-        if capture.net_cost + difference < 0:
-            raise _in_all_only(capture, "refunds have reversed of its cost")
-        adjustments += spread_cost(draft, [capture], adjusting_id, difference)
+        posted = [capture] if expiry is None or capture.seq <= expiry.seq else [capture, expiry]
+        if sum(part.net_cost for part in posted) + difference < 0:
+            raise _in_all_only(capture, "less than nothing would be left of its cost")
+        adjustments += spread_cost(draft, posted, adjusting_id, difference)
     post_cost(draft, sum(max(0, adjustment.cost) for adjustment in adjustments))
     post_cost(draft, sum(min(0, adjustment.cost) for adjustment in adjustments))
     transaction = draft.write(TransactionKind.TRUE_UP, adjusting_id, _details(op, captures[0]))
@@ -103,6 +106,15 @@ def _costed(
         create_time=draft.now,
         stated=True,
     )
+
+
+def _expiry_among(captures: list[Capture], ledger: Ledger, op: TrueUpCost) -> Capture | None:
+    """What the expiry of the named hold has posted, unless that was stated in all."""
+    if op.reservation_id is None:
+        return None
+    provisional = ledger.reservation((op.tenant_id, op.reservation_id)).provisional
+    expiry_id = None if provisional is None else provisional.transaction_id
+    return next((c for c in captures if c.transaction_id == expiry_id and not c.stated), None)
 
 
 def _in_all_only(capture: Capture, why: str) -> InvalidArgument:

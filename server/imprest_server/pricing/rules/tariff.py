@@ -88,8 +88,7 @@ class Tariff:
         except PriceNotFound:
             if self._otherwise is None:
                 raise
-            later = self._otherwise.match(line)
-            return replace(later, words=f"by later prices: {later.words}")
+            return self._find_later(line, self._otherwise)
         if not any(table.by_destination(line.meter) for _, table in (*self._sale, *self._cost)):
             _keep(self._by_line, key, match)
         return match
@@ -122,6 +121,14 @@ class Tariff:
             _keep(self._by_pair, pair, match)
         return match
 
+    def _find_later(self, line: UsageLine, later: Tariff) -> Match:
+        """The match by later prices; a price of its own that only lacks the cost's exchange rate stays."""
+        sale = _first(self._sale, line)
+        if sale is not None and not sale[1].price.derived:
+            return _match(line, sale, later._cost_of(line), "by later prices: ")
+        match = later.match(line)
+        return replace(match, words=f"by later prices: {match.words}")
+
 
 def _keep(kept: dict[_K, Match], key: _K, match: Match) -> None:
     if len(kept) >= _MAX_KEPT:
@@ -137,8 +144,8 @@ def _first(chain: tuple[_Step, ...], line: UsageLine) -> _Found | None:
     return None
 
 
-def _match(line: UsageLine, sale: _Found, cost: _Found | None) -> Match:
-    words = f"price: {_words(line, *sale)}; cost: {_words(line, *cost) if cost else 'in no book'}"
+def _match(line: UsageLine, sale: _Found, cost: _Found | None, whose_cost: str = "") -> Match:
+    words = f"price: {_words(line, *sale)}; cost: {whose_cost}{_words(line, *cost) if cost else 'in no book'}"
     link, entry = sale
     cost_link, cost_entry = cost or (None, None)
     numerator, denominator = (ONE if cost is None else _rate(cost)).as_integer_ratio()
