@@ -99,7 +99,7 @@ async def test_the_search_for_culprits_ends(database: Database, monkeypatch: pyt
             blocker.execute("SELECT 1 FROM books WHERE account_id = 'taken' FOR UPDATE")
             operations = [lanes.reserve(account, "1") for account in (free, taken, free)]
             results = await asyncio.gather(*map(engine.submit, operations), return_exceptions=True)
-        assert [type(result) for result in results] == [Conflict] * 3
+        assert [type(result) for result in results] == [Unavailable] * 3
         assert isinstance(await engine.submit(operations[0]), Outcome)
         await engine.stop()
         assert lanes.standing(free).held == "1"

@@ -105,12 +105,14 @@ class Lane:
     async def _post_parts(
         self, requests: Sequence[Request], failed: _Failed, lock_timeout_ms: int | None, end: float
     ) -> list[Posted]:
-        """Post both halves of a batch that failed, until `end`. What is not tried any more, has failed like the whole.
+        """Post both halves of a batch that failed, until `end`. What is not tried any more may be tried again.
 
         `lock_timeout_ms`: how long to wait for locks, when not as long as the connection does.
         """
-        if not failed.splittable or len(requests) == 1 or time.monotonic() >= end:
+        if not failed.splittable or len(requests) == 1:
             return [failed.error] * len(requests)
+        if time.monotonic() >= end:
+            return [_untried()] * len(requests)
         self._stats.splits += 1
         middle = len(requests) // 2
         if failed.locked_out:
@@ -120,7 +122,7 @@ class Lane:
             if any(isinstance(result, Postponed) for result in results):  # which nothing may overtake
                 results += [Postponed()] * len(part)
             elif time.monotonic() >= end:
-                results += [failed.error] * len(part)
+                results += [_untried()] * len(part)
             else:
                 try:
                     results += await self._try(part, lock_timeout_ms)
@@ -189,6 +191,10 @@ class Lane:
         succeeded, and warns that a failover may lose it. The same batch again, with its keys, waits for both."""
         if notice.source_function == "SyncRepWaitForLSN":
             self._unreplicated = True
+
+
+def _untried() -> Unavailable:
+    return Unavailable(problem="It came together with others that failed, and was not tried alone in time.")
 
 
 @contextlib.contextmanager
