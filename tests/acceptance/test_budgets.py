@@ -260,6 +260,8 @@ async def test_what_is_no_stream(server: Running, fields: dict[str, Any], field:
     ],
 )
 async def test_what_is_no_budget(server: Running, changed: dict[str, Any], field: str) -> None:
+    # The same dict comes again where the test is run with another server.
+    changed = changed.copy()
     profile = changed.pop("threshold_profile", 0)
     fields = {"limit": to_money(1, "USD"), "period": budget_pb2.BUDGET_PERIOD_DAY, "tenant": True, **changed}
     request = SetBudgetRequest(budget=Budget(**fields), threshold_profile=profile, idempotency_key="k")
