@@ -1,4 +1,4 @@
-"""Runs coroutines for callers that have none of their own: one event loop in a daemon thread of the process.
+"""Runs async functions for callers that have none of their own: one event loop in a daemon thread of the process.
 
 The clients in `imprest_client.sync` are made with `blocking` and `iterating`, one line per method: the same
 parameters, types and documentation, without `await`.
@@ -34,34 +34,26 @@ class LoopThread:
         self._pid = 0
         self._thread: threading.Thread | None = None
 
-    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        """Run a coroutine to its end and return its result; an exception here (Ctrl-C) cancels it there."""
-        future = self._started(coroutine)
+    def run(self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run an async function to its end and return its result; an exception here (Ctrl-C) cancels it there."""
+        future: concurrent.futures.Future[R] = concurrent.futures.Future()
         try:
+            self._start(future, functools.partial(function, *args, **kwargs))
             while True:
                 try:
                     return future.result(_LOOK_S)
                 except TimeoutError:
                     if future.done():
-                        return future.result()  # the coroutine's own, or it was ready in this moment
+                        return future.result()  # the function's own, or it was ready in this moment
         except BaseException:
             future.cancel()
             raise
 
-    def _started(self, coroutine: Coroutine[Any, Any, R]) -> concurrent.futures.Future[R]:
-        try:
-            loop = self.loop()
-            if self._thread is threading.current_thread():
-                raise RuntimeError("a blocking client cannot be used on the event loop that works for it")
-        except RuntimeError:
-            coroutine.close()
-            raise
-        return asyncio.run_coroutine_threadsafe(coroutine, loop)
-
-    def finish(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        """Run a coroutine that must come to its end: an exception here (Ctrl-C) waits for it, and only a second one
-        cancels it."""
-        future = self._started(coroutine)
+    def finish(self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run an async function that must come to its end: an exception here (Ctrl-C) waits for it, and only a second
+        one cancels it."""
+        future: concurrent.futures.Future[R] = concurrent.futures.Future()
+        self._start(future, functools.partial(function, *args, **kwargs))
         try:
             return future.result()
         except BaseException:
@@ -73,13 +65,21 @@ class LoopThread:
                     raise
             raise
 
+    def _start(self, future: concurrent.futures.Future[R], function: Callable[[], Coroutine[Any, Any, R]]) -> None:
+        """Begin with what the future will tell. The coroutine is made on the loop: one that was made here would be
+        left without anybody to await it, when a Ctrl-C comes in that moment."""
+        loop = self.loop()
+        if self._thread is threading.current_thread():
+            raise RuntimeError("a blocking client cannot be used on the event loop that works for it")
+        loop.call_soon_threadsafe(_begin, future, function)
+
     def do(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function on the loop, where what it touches is not touched by anything else."""
 
         async def called() -> R:
             return function(*args, **kwargs)
 
-        return self.run(called())
+        return self.run(called)
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop.
@@ -112,6 +112,35 @@ class LoopThread:
 LOOP: Final = LoopThread()
 
 
+def _begin(future: concurrent.futures.Future[R], function: Callable[[], Coroutine[Any, Any, R]]) -> None:
+    """On the loop: run it as a task, whose end the future tells; cancelling the future cancels the task."""
+    if future.cancelled():
+        return
+    loop = asyncio.get_running_loop()
+
+    def given_up(_: object) -> None:
+        if future.cancelled() and not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+
+    def ended(_: object) -> None:
+        if task.cancelled():
+            future.cancel()
+        if not future.set_running_or_notify_cancel():
+            return
+        error = task.exception()
+        if error is None:
+            future.set_result(task.result())
+        else:
+            future.set_exception(error)
+
+    async def called() -> R:  # so that a mistake in the arguments is an error of the task's
+        return await function()
+
+    task = loop.create_task(called())
+    task.add_done_callback(ended)
+    future.add_done_callback(given_up)
+
+
 class Facade:
     """Stands in front of an async object, `_inner`."""
 
@@ -123,7 +152,7 @@ def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> C
 
     @functools.wraps(method)
     def call(self: Facade, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return LOOP.run(method(self._inner, *args, **kwargs))
+        return LOOP.run(method, self._inner, *args, **kwargs)
 
     return call
 
@@ -151,14 +180,14 @@ def entering(
             # On the loop it would hold up everything, and could use no blocking client.
             options["on_ending"] = functools.partial(_in_a_thread, options["on_ending"])
         manager = method(self._inner, *args, **kwargs)
-        inner = LOOP.run(manager.__aenter__())
+        inner = LOOP.run(manager.__aenter__)
         try:
             yield facade(inner)
         except BaseException as error:
-            if not LOOP.finish(manager.__aexit__(type(error), error, error.__traceback__)):
+            if not LOOP.finish(manager.__aexit__, type(error), error, error.__traceback__):
                 raise
         else:
-            LOOP.finish(manager.__aexit__(None, None, None))
+            LOOP.finish(manager.__aexit__, None, None, None)
 
     return enter
 
@@ -188,7 +217,7 @@ def iterating(method: Callable[Concatenate[Any, P], AsyncIterator[R]]) -> Callab
         async def following() -> R | None:
             return await anext(items, None)
 
-        while (item := LOOP.run(following())) is not None:
+        while (item := LOOP.run(following)) is not None:
             yield item
 
     return iterate

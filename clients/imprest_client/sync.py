@@ -48,7 +48,7 @@ class LedgerClient(Facade):
 
     def __enter__(self) -> Self:
         """Begin with what the client does in the background, if anything."""
-        LOOP.run(self._inner.__aenter__())
+        LOOP.run(self._inner.__aenter__)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -57,7 +57,7 @@ class LedgerClient(Facade):
 
     def close(self) -> None:
         """Close the connection, if it is the client's own."""
-        LOOP.run(self._inner.close())
+        LOOP.run(self._inner.close)
 
     def with_timeout(self, seconds: float) -> Self:
         """A view of this client whose requests may take this long with all their attempts; it needs no closing."""
@@ -111,8 +111,8 @@ class AdminClient(LedgerClient):
     def get_balance(self, account_id: str, *, as_of: datetime | None = None) -> Balance | PastBalance:
         """Return what an account has, holds and owes now; or what it had and owed at a past instant."""
         if as_of is None:
-            return LOOP.run(self._inner.get_balance(account_id))
-        return LOOP.run(self._inner.get_balance(account_id, as_of=as_of))
+            return LOOP.run(self._inner.get_balance, account_id)
+        return LOOP.run(self._inner.get_balance, account_id, as_of=as_of)
 
 
 class Batch(Operations):
@@ -178,7 +178,7 @@ class AlertStream(Facade):
 
     def __next__(self) -> Alert:
         """The next alert; waits for it as long as it takes."""
-        alert = LOOP.run(self._following())
+        alert = LOOP.run(self._following)
         if alert is None:
             raise StopIteration
         return alert

@@ -187,9 +187,10 @@ async def test_explain_shows_why_a_call_cost_what_it_cost(target: str) -> None:
         assert speech["match"]
         table = (await ctl.ok("explain", named)).output
         (row,) = (one.split() for one in table.splitlines() if SPEECH in one)
-        assert row[1:] == [SPEECH, "elevenlabs", "turbo", "-", "1000", "0.20", "USD", "0.10", "USD", "0.10", "USD"]
+        amounts = ["0.20", "USD", "0.10", "USD", "0.10", "USD"]
+        assert row[1:] == [SPEECH, "elevenlabs", "turbo", "-", "1000", *amounts, speech["line_id"]]
         (heading,) = (one.split() for one in table.splitlines() if "METER" in one)
-        assert heading[-4:] == ["QUANTITY", "PRICE", "COST", "MARGIN"]
+        assert heading[-5:] == ["QUANTITY", "PRICE", "COST", "MARGIN", "LINE"]
         assert len((await ctl.ok("explain", named, "--csv")).rows) == 2, "its postings"
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
@@ -175,8 +175,40 @@ def test_ctrl_c_is_heard_also_when_the_system_tells_it_another_thread() -> None:
             raise
 
     with pytest.raises(KeyboardInterrupt):
-        LOOP.run(interrupted())
+        LOOP.run(interrupted)
     assert cancelled.wait(PATIENCE_S)
+
+
+def test_an_interrupt_before_anything_has_begun_leaves_no_coroutine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that nobody awaits would be told about on stderr."""
+    made = []
+
+    async def nothing() -> None:
+        pass
+
+    def function() -> Coroutine[Any, Any, None]:
+        made.append(nothing())
+        return made[-1]
+
+    def interrupted() -> asyncio.AbstractEventLoop:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LOOP, "loop", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            LOOP.run(function)
+    assert made == []
+    LOOP.run(function)
+    assert len(made) == 1
+
+
+def test_a_mistake_in_the_arguments_is_raised() -> None:
+    async def one(first: int) -> int:
+        return first
+
+    with pytest.raises(TypeError, match="second"):
+        LOOP.run(one, 1, second=2)  # type: ignore[call-arg]
+    assert LOOP.run(one, 1) == 1
 
 
 def test_a_coroutines_own_timeout_is_raised() -> None:
@@ -184,7 +216,7 @@ def test_a_coroutines_own_timeout_is_raised() -> None:
         raise TimeoutError("mine")
 
     with pytest.raises(TimeoutError, match="mine"):
-        LOOP.run(late())
+        LOOP.run(late)
 
 
 def test_the_loop_cannot_wait_for_itself(admin: sync.AdminClient) -> None:
@@ -192,7 +224,7 @@ def test_the_loop_cannot_wait_for_itself(admin: sync.AdminClient) -> None:
         admin.get_balance("acme")
 
     with pytest.raises(RuntimeError, match="event loop that works for it"):
-        LOOP.run(nested())
+        LOOP.run(nested)
 
 
 async def test_a_coroutine_may_use_one_in_a_thread(server: FakeImprest, admin: sync.AdminClient) -> None:

@@ -107,7 +107,7 @@ class Session:
     def close(self) -> None:
         """Close the connection, if there is one."""
         if "_connection" in self.__dict__:
-            LOOP.run(self._connection.close())
+            LOOP.run(self._connection.close)
             LOOP.close()
 
     def fail(self, failure: Failure) -> typer.Exit:

@@ -102,11 +102,11 @@ class FakeImprest:
 
     def __enter__(self) -> Self:
         """The same, on the event loop of the blocking clients."""
-        return LOOP.run(self.__aenter__())
+        return LOOP.run(self.__aenter__)
 
     def __exit__(self, *_: object) -> None:
         """Stop at once."""
-        LOOP.run(self.__aexit__())
+        LOOP.run(self.__aexit__)
 
     # ── its clock and its faults ─────────────────────────────────────────────────────────────────────
 
