@@ -45,6 +45,9 @@ SERVICES: Final = (
 #: than 4 MB unless told otherwise, so pages and batches end before (`core/paging.py`, `batch_execute.py`): a reply that
 #: is refused once is refused again.
 MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
+#: How many calls may wait to be accepted. From 1,000 on gRPC would begin to turn them away, with CANCELLED and by
+#: chance; the engine's queue is as long, and says why.
+MAX_PENDING_CALLS: Final = 10_000
 #: How long a call may still run after the server was told to stop.
 DRAIN_S: Final = 15.0
 #: Time for the last replies to leave; only streams of other packages (health's Watch) are still open then.
@@ -92,7 +95,12 @@ class Server:
         self._hub = hub
         self._health = health.aio.HealthServicer()
         # Two servers on one port would share its calls without knowing; the second must fail to start.
-        options = [("grpc.so_reuseport", int(share_port)), ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)]
+        options = [
+            ("grpc.so_reuseport", int(share_port)),
+            ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+            ("grpc.server.max_pending_requests", MAX_PENDING_CALLS),
+            ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_CALLS),
+        ]
         self._server = grpc.aio.server(interceptors=[self._guard], options=options)
         handlers = cast(grpc.aio.Server, _Unregistered(self._server))
         ledger, accounts = BatchLedgerService(engine, queries), AccountService(Submit(engine), queries)
