@@ -50,8 +50,10 @@ Connection = AsyncConnection[tuple[Any, ...]]
 Cursor = AsyncCursor[tuple[Any, ...]]
 
 _BLOCKS = load_sql("imprest_server.ledger", "sql/load.sql") | load_sql("imprest_server.ledger", "sql/write.sql")
+_CAPTURE_AMOUNTS = _BLOCKS.pop("capture_amounts")  # no statement by itself
 SQL: dict[str, LiteralString] = {
-    name: block.replace("{wanted_books}", _BLOCKS["wanted_books"]) for name, block in _BLOCKS.items()
+    name: block.replace("{wanted_books}", _BLOCKS["wanted_books"]).replace("{capture_amounts}", _CAPTURE_AMOUNTS)
+    for name, block in _BLOCKS.items()
 }
 
 

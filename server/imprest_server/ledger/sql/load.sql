@@ -1,7 +1,8 @@
 -- What a batch locks and loads, in the order the statements run. docs/LOCKING.md says why the order matters.
 --
 -- Lookups are `unnest(keys) CROSS JOIN LATERAL (… LIMIT/OFFSET)`: the fence keeps the planner from turning
--- them into a scan of the whole table while it has no statistics yet. `{wanted_books}` is that block's text.
+-- them into a scan of the whole table while it has no statistics yet. `{wanted_books}` and `{capture_amounts}` are the
+-- texts of these blocks.
 
 -- name: begin
 BEGIN ISOLATION LEVEL READ COMMITTED
@@ -169,6 +170,31 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS found
 
+-- name: capture_amounts
+-- Of a transaction `t`: what it charged the customer and cost us, what of it a late commit or a re-rate returned, what
+-- refunds gave back, and by how much the cost was corrected.
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(sum(amount) FILTER (WHERE credit = 'REVENUE' AND debit IN ('WALLET', 'RECEIVABLE')), 0) AS charged,
+        coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST' AND t.kind <> 'RERATE'), 0) AS cost
+    FROM postings
+    WHERE tenant_id = t.tenant_id AND account_id = t.account_id AND seq = t.seq
+) AS posted
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(sum(amount) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS returned,
+        coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0) AS refunded,
+        coalesce(sum(cost) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS cost_returned,
+        coalesce(sum(cost) FILTER (WHERE kind = 'REFUND'), 0) AS cost_reversed
+    FROM refunds
+    WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
+) AS given_back
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(cost), 0) AS cost, coalesce(bool_or(stated), false) AS stated
+    FROM cost_adjustments
+    WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
+) AS corrected
+
 -- name: load_captures
 -- Transactions by id, and all captures by reservation, with what they charged the customer and cost us,
 -- what of it a late commit returned, what refunds gave back, and by how much the cost was corrected.
@@ -203,27 +229,7 @@ FROM (
         OFFSET 0
     ) AS found
 ) AS t
-CROSS JOIN LATERAL (
-    SELECT
-        coalesce(sum(amount) FILTER (WHERE credit = 'REVENUE' AND debit IN ('WALLET', 'RECEIVABLE')), 0) AS charged,
-        coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST' AND t.kind <> 'RERATE'), 0) AS cost
-    FROM postings
-    WHERE tenant_id = t.tenant_id AND account_id = t.account_id AND seq = t.seq
-) AS posted
-CROSS JOIN LATERAL (
-    SELECT
-        coalesce(sum(amount) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS returned,
-        coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0) AS refunded,
-        coalesce(sum(cost) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS cost_returned,
-        coalesce(sum(cost) FILTER (WHERE kind = 'REFUND'), 0) AS cost_reversed
-    FROM refunds
-    WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
-) AS given_back
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(cost), 0) AS cost, coalesce(bool_or(stated), false) AS stated
-    FROM cost_adjustments
-    WHERE tenant_id = t.tenant_id AND captured_transaction_id = t.transaction_id
-) AS corrected
+{capture_amounts}
 
 -- name: load_captures_to_refund
 -- Of each reservation its newest captures until what is left of them covers `amount` (NULL: all that have something
@@ -238,9 +244,9 @@ FROM
     AS wanted (tenant_id, reservation_id, amount)
 CROSS JOIN LATERAL (
     SELECT
-        found.tenant_id, found.transaction_id, found.account_id, found.seq, found.reservation_id, found.call_id,
-        found.kind, posted.charged, posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned,
-        given_back.cost_reversed, corrected.cost AS cost_corrected, corrected.stated, found.create_time, found.labels,
+        t.tenant_id, t.transaction_id, t.account_id, t.seq, t.reservation_id, t.call_id,
+        t.kind, posted.charged, posted.cost, given_back.returned, given_back.refunded, given_back.cost_returned,
+        given_back.cost_reversed, corrected.cost AS cost_corrected, corrected.stated, t.create_time, t.labels,
         posted.charged - given_back.returned - given_back.refunded AS refundable,
         sum(posted.charged - given_back.returned - given_back.refunded) OVER () AS all_refundable,
         sum(given_back.refunded) OVER () AS all_refunded,
@@ -248,7 +254,7 @@ CROSS JOIN LATERAL (
         coalesce(
             sum(posted.charged - given_back.returned - given_back.refunded)
             FILTER (
-                WHERE found.kind NOT IN ('EXPIRE', 'RERATE') AND found.transaction_id <> ALL (%(transactions)s::uuid[])
+                WHERE t.kind NOT IN ('EXPIRE', 'RERATE') AND t.transaction_id <> ALL (%(transactions)s::uuid[])
             )
             OVER (newest_first ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
             0
@@ -261,30 +267,10 @@ CROSS JOIN LATERAL (
             AND reservation_id = wanted.reservation_id
             AND kind IN ('COMMIT', 'EXPIRE', 'LATE_COMMIT', 'RERATE')
         OFFSET 0
-    ) AS found
-    CROSS JOIN LATERAL (
-        SELECT
-            coalesce(sum(amount) FILTER (WHERE credit = 'REVENUE' AND debit IN ('WALLET', 'RECEIVABLE')), 0) AS charged,
-            coalesce(sum(amount) FILTER (WHERE debit = 'PROVIDER_COST' AND found.kind <> 'RERATE'), 0) AS cost
-        FROM postings
-        WHERE tenant_id = found.tenant_id AND account_id = found.account_id AND seq = found.seq
-    ) AS posted
-    CROSS JOIN LATERAL (
-        SELECT
-            coalesce(sum(amount) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS returned,
-            coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0) AS refunded,
-            coalesce(sum(cost) FILTER (WHERE kind IN ('LATE_COMMIT', 'RERATE')), 0) AS cost_returned,
-            coalesce(sum(cost) FILTER (WHERE kind = 'REFUND'), 0) AS cost_reversed
-        FROM refunds
-        WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
-    ) AS given_back
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(cost), 0) AS cost, coalesce(bool_or(stated), false) AS stated
-        FROM cost_adjustments
-        WHERE tenant_id = found.tenant_id AND captured_transaction_id = found.transaction_id
-    ) AS corrected
+    ) AS t
+    {capture_amounts}
     WHERE posted.charged > 0
-    WINDOW newest_first AS (ORDER BY found.seq DESC)
+    WINDOW newest_first AS (ORDER BY t.seq DESC)
 ) AS c
 WHERE
     c.place = 1
